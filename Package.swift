@@ -1,0 +1,80 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every Swift target of ours.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+/// A C library of the system, found by pkg-config; its module map and shim header are in Sources/<name>.
+func system(_ name: String, pkgConfig: String, apt: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+
+let package = Package(
+    name: "nodesphere",
+    products: [
+        .executable(name: "nodesphere", targets: ["nodesphere"]),
+        .library(name: "CEL", targets: ["CEL"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: [
+        system("CMosquitto", pkgConfig: "libmosquitto", apt: "libmosquitto-dev"),
+        system("CRabbitMQ", pkgConfig: "librabbitmq", apt: "librabbitmq-dev"),
+        system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        system("CMongoC", pkgConfig: "libmongoc-1.0", apt: "libmongoc-dev"),
+        system("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
+        .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
+
+        library("CEL", ["CRE2"]),
+        library("RuleEngine", ["CEL", heap]),
+        library("RuleLanguage", ["RuleEngine", "CEL", "CYAML"]),
+        library("MQTTTelemetry", ["RuleEngine", "CMosquitto", logging, lifecycle]),
+        library("AMQPNotifications", ["RuleEngine", "CRabbitMQ", logging, lifecycle]),
+        library("MongoState", ["RuleEngine", "CMongoC", logging, lifecycle]),
+        library("EmbeddedState", ["RuleEngine", .product(name: "GRDB", package: "GRDB.swift"), logging, lifecycle]),
+        library("NotificationChannels", ["RuleEngine", "CCurl", logging, lifecycle]),
+        library("RESTInterface", ["RuleEngine", .product(name: "Hummingbird", package: "hummingbird"), logging, lifecycle]),
+        .executableTarget(
+            name: "nodesphere",
+            dependencies: [
+                "CEL", "RuleEngine", "RuleLanguage", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState",
+                "NotificationChannels", "RESTInterface", logging, lifecycle,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: settings),
+        library("TestSupport", ["RuleEngine"]),
+
+        tests("CELTests", ["CEL"]),
+        tests("RuleEngineTests", ["RuleEngine", "CEL", "TestSupport"]),
+        tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"]),
+        tests("IntegrationTests", [
+            "RuleEngine", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels", "TestSupport",
+            logging,
+        ]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)
