@@ -41,12 +41,16 @@ public struct AlertRecord: Sendable, Equatable {
     public var isShadow: Bool
     /// The device, when the rule's source names one.
     public var device: String?
+    /// The fields that the rule reads, as they were at the transition, by their paths.
+    public var fields: Document
+    /// Of a rule with `event: true`: sent once, never resolved.
+    public var isOccurrence: Bool
 
     public init(
         id: String, rule: RuleIdentity, key: [String], activeAt: Instant, ordinal: Int64, transition: Int64, labels: [String: String],
         annotations: [String: String] = [:], state: AlertState, level: String? = nil, pendingSince: [Int: Instant] = [:],
         recoveringSince: Instant? = nil, value: Document = .null, firedAt: Instant? = nil, resolvedAt: Instant? = nil, changedAt: Instant,
-        reason: TransitionReason, isShadow: Bool = false, device: String? = nil
+        reason: TransitionReason, isShadow: Bool = false, device: String? = nil, fields: Document = .emptyObject, isOccurrence: Bool = false
     ) {
         self.id = id
         self.rule = rule
@@ -67,23 +71,26 @@ public struct AlertRecord: Sendable, Equatable {
         self.reason = reason
         self.isShadow = isShadow
         self.device = device
+        self.fields = fields
+        self.isOccurrence = isOccurrence
     }
 
     /// Identity of the episode, as groups and intents refer to it.
     public var episode: String { "\(id)-\(activeAt.nanoseconds)-\(ordinal)" }
+
+    /// What it is stored under: an instance has one document, an occurrence one of its own.
+    public var storageID: String { isOccurrence ? episode : id }
 }
 
 /// A change of an alert that was decided: the record as it is after it.
 public struct AlertTransition: Sendable, Equatable {
     public var from: AlertState
     public var alert: AlertRecord
-    /// An occurrence of a rule with `event: true`: sent once, never resolved.
-    public var isOccurrence: Bool
-    public init(from: AlertState, alert: AlertRecord, isOccurrence: Bool = false) {
+    public init(from: AlertState, alert: AlertRecord) {
         self.from = from
         self.alert = alert
-        self.isOccurrence = isOccurrence
     }
+    public var isOccurrence: Bool { alert.isOccurrence }
     /// Never used twice.
     public var id: String { "\(alert.episode)-\(alert.transition)" }
 }

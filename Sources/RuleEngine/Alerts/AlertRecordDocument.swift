@@ -18,6 +18,8 @@ extension AlertRecord {
             .init("labels", Document(labels)),
             .init("annotations", Document(annotations)),
             .init("value", value),
+            .init("id", .string(id)),
+            .init("fields", fields),
             .init("changedAt", .int(changedAt.nanoseconds)),
             .init("reason", .string(reason.rawValue)),
         ]
@@ -29,13 +31,14 @@ extension AlertRecord {
         if let firedAt { members.append(.init("firedAt", .int(firedAt.nanoseconds))) }
         if let resolvedAt { members.append(.init("resolvedAt", .int(resolvedAt.nanoseconds))) }
         if isShadow { members.append(.init("shadow", true)) }
+        if isOccurrence { members.append(.init("occurrence", true)) }
         if let device { members.append(.init("device", .string(device))) }
         return .object(members)
     }
 
     /// Nil for a document that is not of this form or of a version that this build does not know.
-    public init?(id: String, document: Document) {
-        guard document["version"]?.int == Self.formatVersion, let group = document["group"]?.string, let alert = document["alert"]?.string,
+    public init?(document: Document) {
+        guard let id = document["id"]?.string, document["version"]?.int == Self.formatVersion, let group = document["group"]?.string, let alert = document["alert"]?.string,
             let key = document["key"]?.array?.map(\.string), !key.contains(nil),
             let state = document["state"]?.string.flatMap(AlertState.init), let activeAt = document["activeAtNanoseconds"]?.int,
             let ordinal = document["ordinal"]?.int, let transition = document["transition"]?.int,
@@ -55,6 +58,7 @@ extension AlertRecord {
             pendingSince: pendingSince,
             recoveringSince: instant("recoveringSince"), value: document["value"] ?? .null, firedAt: instant("firedAt"),
             resolvedAt: instant("resolvedAt"), changedAt: Instant(nanoseconds: changedAt), reason: reason,
-            isShadow: document["shadow"]?.bool ?? false, device: document["device"]?.string)
+            isShadow: document["shadow"]?.bool ?? false, device: document["device"]?.string,
+            fields: document["fields"] ?? .emptyObject, isOccurrence: document["occurrence"]?.bool ?? false)
     }
 }
