@@ -31,6 +31,7 @@ extension AlertRecord {
         if let firedAt { members.append(.init("firedAt", .int(firedAt.nanoseconds))) }
         if let resolvedAt { members.append(.init("resolvedAt", .int(resolvedAt.nanoseconds))) }
         if isShadow { members.append(.init("shadow", true)) }
+        if !pendingActions.isEmpty { members.append(.init("pendingActions", .array(pendingActions.map(\.document)))) }
         if isOccurrence { members.append(.init("occurrence", true)) }
         if let device { members.append(.init("device", .string(device))) }
         return .object(members)
@@ -60,5 +61,19 @@ extension AlertRecord {
             resolvedAt: instant("resolvedAt"), changedAt: Instant(nanoseconds: changedAt), reason: reason,
             isShadow: document["shadow"]?.bool ?? false, device: document["device"]?.string,
             fields: document["fields"] ?? .emptyObject, isOccurrence: document["occurrence"]?.bool ?? false)
+        pendingActions = (document["pendingActions"]?.array ?? []).compactMap(PublishRequest.init)
+    }
+}
+
+extension PublishRequest {
+    var document: Document {
+        ["id": .string(id), "topic": .string(topic), "payload": .string(payload), "qos": .int(Int64(qos)), "retain": .bool(retain)]
+    }
+
+    init?(_ document: Document) {
+        guard let id = document["id"]?.string, let topic = document["topic"]?.string, let payload = document["payload"]?.string,
+            let qos = document["qos"]?.int.flatMap(UInt8.init(exactly:)), let retain = document["retain"]?.bool
+        else { return nil }
+        self.init(id: id, topic: topic, payload: payload, qos: qos, retain: retain)
     }
 }

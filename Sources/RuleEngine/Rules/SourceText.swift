@@ -47,8 +47,8 @@ public struct SourceText: Hashable, Sendable {
         Diagnostic(
             found.severity == .error ? .error : .warning, code: found.code, found.message, at: location(of: found.span),
             notes: found.notes.map { note in
-                let place = location(of: note.0)
-                return "\(place.line):\(place.column): \(note.1)"
+                let place = location(of: note.span)
+                return "\(place.line):\(place.column): \(note.text)"
             }, hint: found.hint)
     }
 }
