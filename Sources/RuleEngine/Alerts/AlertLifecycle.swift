@@ -1,7 +1,7 @@
-public import CEL
+import CEL
 
 /// What a rule says about time.
-struct LifecycleTiming {
+struct LifecycleTiming: Sendable {
     /// `for` of each level in nanoseconds, mildest first.
     var pending: [Int64]
     /// `keep_firing_for` in nanoseconds.

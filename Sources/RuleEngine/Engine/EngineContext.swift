@@ -14,6 +14,8 @@ final class EngineContext {
     /// Deadlines of `missing` count from here at the earliest: the last start or reconnect.
     var beatFloor = Instant.distantPast
     var nextSubjectOrdinal: Int64 = 0
+    /// Set when a subject was forgotten: what was remembered of topics may point to it.
+    var hasForgotten = false
     var ruleStates: [RuleState]
     var ownAlerts: [String: OwnAlert] = [:]
 
@@ -48,6 +50,9 @@ final class EngineContext {
     func mayAddSubject(for source: SourcePlan) -> Bool {
         guard counters.subjects >= settings.maximumInstances else { return true }
         for rule in source.rules { counters.refusedInstances[plan.rules[Int(rule)].rule.identity.description, default: 0] += 1 }
+        raise(
+            "TooManyInstances", key: [], labels: [:],
+            summary: "there are \(counters.subjects) instances, as many as 'instances.max' allows; readings of further ones are refused and counted")
         return false
     }
 

@@ -28,6 +28,8 @@ final class SourceState {
     let configRows: SlotTable
     var configRowOfDevice: [String: Int32] = [:]
     var deviceOfConfigRow: [String] = [""]
+    /// Subjects whose device a row is of.
+    var subjectsOfConfigRow: [[Int32]] = [[]]
     let variables: SlotTable
 
     init(plan: SourcePlan, number: Int32) {

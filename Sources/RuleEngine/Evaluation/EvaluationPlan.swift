@@ -1,4 +1,4 @@
-public import CEL
+import CEL
 
 /// The rules frozen for evaluation: flat tables, names resolved, indexes built. Immutable; a reload makes a new one.
 public final class EvaluationPlan: Sendable {
@@ -41,6 +41,3 @@ public final class EvaluationPlan: Sendable {
         }
     }
 }
-
-extension TopicTrie: Sendable where Target: Sendable {}
-extension TopicTrie.Node: Sendable where Target: Sendable {}

@@ -132,7 +132,7 @@ struct RuleCompiler {
                 case .constant(let constant) = comparison.right, constant.kind == .duration
             else { continue }
             let length = Int64(bitPattern: constant.bits)
-            switch comparison.op {
+            switch comparison.comparison {
             case .greater, .lessOrEqual: turns.append((place, length == .max ? .max : length + 1))
             default: turns.append((place, length))
             }

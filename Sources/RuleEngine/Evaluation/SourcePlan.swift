@@ -105,7 +105,7 @@ struct RulePlan: Sendable {
     var number: Int32
     var source: Int32
     var levels: [LevelPlan]
-    var timing: AlertLifecycleTiming
+    var timing: LifecycleTiming
     /// Extras that the conditions need, each after those it needs itself.
     var extras: [Int32]
     /// Fields that the conditions read.
@@ -132,7 +132,3 @@ struct RulePlan: Sendable {
     var isEvent: Bool { rule.isEvent }
     var usesFrame: Bool { !extras.isEmpty || isEvent }
 }
-
-typealias AlertLifecycleTiming = LifecycleTiming
-
-extension LifecycleTiming: Sendable {}

@@ -5,24 +5,24 @@ public enum RuleLanguageEnvironment {
     public static let standard: Environment = {
         var environment = Environment(arithmetic: .promoting, extensions: .all)
         for type in [CELType.double, .int, .uint] {
-            environment.add(Function("humanize", [type], .string) { arguments throws(FunctionFailure) in .string(humanized(try number(arguments[0]))) })
+            environment.add(Function("humanize", .global, [type], .string, body: { (arguments) throws(FunctionFailure) in .string(humanized(try number(arguments[0]))) }))
             environment.add(
-                Function("humanizeDuration", [type], .string) { arguments throws(FunctionFailure) in .string(humanizedDuration(try number(arguments[0]))) })
-            environment.add(
-                Function("round", [type, .int], .double) { arguments throws(FunctionFailure) in
-                    guard case .int(let digits) = arguments[1], (0...15).contains(digits) else {
-                        throw FunctionFailure("round takes 0 to 15 digits")
-                    }
-                    return .double(rounded(try number(arguments[0]), digits: Int(digits)))
-                })
+                Function("humanizeDuration", .global, [type], .string, body: { (arguments) throws(FunctionFailure) in .string(humanizedDuration(try number(arguments[0]))) }))
+            environment.add(Function("round", .global, [type, .int], .double, body: round))
         }
-        environment.add(
-            Function("humanizeDuration", [.duration], .string) { arguments throws(FunctionFailure) in
-                guard case .duration(let nanoseconds) = arguments[0] else { throw FunctionFailure("humanizeDuration takes a duration") }
-                return .string(humanizedDuration(Double(nanoseconds) / 1e9))
-            })
+        environment.add(Function("humanizeDuration", .global, [.duration], .string, body: humanizeLength))
         return environment
     }()
+
+    @Sendable private static func round(_ arguments: [Value]) throws(FunctionFailure) -> Value {
+        guard case .int(let digits) = arguments[1], (0...15).contains(digits) else { throw FunctionFailure("round takes 0 to 15 digits") }
+        return .double(rounded(try number(arguments[0]), digits: Int(digits)))
+    }
+
+    @Sendable private static func humanizeLength(_ arguments: [Value]) throws(FunctionFailure) -> Value {
+        guard case .duration(let nanoseconds) = arguments[0] else { throw FunctionFailure("humanizeDuration takes a duration") }
+        return .string(humanizedDuration(Double(nanoseconds) / 1e9))
+    }
 
     private static func number(_ value: Value) throws(FunctionFailure) -> Double {
         switch value {

@@ -66,7 +66,7 @@ enum DecodedValue {
 
 extension Document {
     /// The value that expressions see: numbers are doubles.
-    public var celValue: Value {
+    public var celValue: CEL.Value {
         switch self {
         case .null: .null
         case .bool(let value): .bool(value)
@@ -77,14 +77,14 @@ extension Document {
             Timestamp(
                 seconds: value.nanoseconds >= 0 ? value.nanoseconds / 1_000_000_000 : (value.nanoseconds - 999_999_999) / 1_000_000_000,
                 nanoseconds: Int32(((value.nanoseconds % 1_000_000_000) + 1_000_000_000) % 1_000_000_000)
-            ).map(Value.timestamp) ?? .null
+            ).map(CEL.Value.timestamp) ?? .null
         case .array(let elements): .list(elements.map(\.celValue))
         case .object(let members): .map(CELMap(members.map { (.string($0.name), $0.value.celValue) }) ?? CELMap())
         }
     }
 
     /// The document of a value; what documents cannot hold (bytes, types) becomes text.
-    public init(_ value: Value) {
+    public init(_ value: CEL.Value) {
         switch value {
         case .null: self = .null
         case .bool(let value): self = .bool(value)

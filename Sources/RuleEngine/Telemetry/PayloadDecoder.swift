@@ -88,7 +88,7 @@ final class PayloadDecoder {
     /// Fills `row` and `present` from a payload. After a failure both are empty.
     func decode(_ payload: UnsafeRawBufferPointer) throws(DecodeFailure) {
         clear()
-        do {
+        do throws(DecodeFailure) {
             switch decoder {
             case .automatic: try decodeAutomatically(payload)
             case .text:

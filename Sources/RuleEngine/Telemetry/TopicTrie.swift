@@ -81,3 +81,6 @@ extension TopicFilter {
         return found
     }
 }
+
+extension TopicTrie: Sendable where Target: Sendable {}
+extension TopicTrie.Node: Sendable where Target: Sendable {}
