@@ -70,10 +70,12 @@ let package = Package(
         tests("CELTests", ["CEL"]),
         tests("RuleEngineTests", ["RuleEngine", "CEL", "TestSupport"]),
         tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"]),
-        tests("IntegrationTests", [
-            "RuleEngine", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels", "TestSupport",
-            logging,
-        ]),
+        tests(
+            "IntegrationTests",
+            [
+                "RuleEngine", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels", "TestSupport",
+                logging,
+            ]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

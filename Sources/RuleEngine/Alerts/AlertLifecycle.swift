@@ -1,0 +1,208 @@
+public import CEL
+
+/// What a rule says about time.
+struct LifecycleTiming {
+    /// `for` of each level in nanoseconds, mildest first.
+    var pending: [Int64]
+    /// `keep_firing_for` in nanoseconds.
+    var keepFiring: Int64
+}
+
+/// The life of one alert instance: inactive → pending → firing (→ recovering) → resolved, with levels and hysteresis.
+///
+/// A value that only knows what conditions said and when; everything else (labels, storing, telling) follows from the changes it returns.
+struct AlertLifecycle: Equatable {
+    enum Phase: UInt8 { case inactive, pending, firing, recovering, nodata }
+
+    /// What a step changed.
+    enum Change: Equatable {
+        case none
+        case becamePending
+        case fired
+        /// In place, while firing.
+        case levelChanged
+        case recovering
+        /// Back from recovering; told to nobody.
+        case relapsed
+        case resolved
+        /// A pending instance whose condition ended: nobody had heard of it.
+        case dropped
+        case lostData
+    }
+
+    var phase: Phase = .inactive
+    /// Place of the firing level, -1 when there is none.
+    var level: Int8 = -1
+    /// Fired because of silence: the next reading decides anew.
+    var isMissing = false
+    var recoveringSince: Instant?
+    /// Since when the condition of each level has been true, `distantFuture` when it is not. The first apart, since most rules have one level.
+    private var firstTrueSince: Instant = .distantFuture
+    private var otherTrueSince: [Instant] = []
+
+    init(levels: Int = 1) {
+        if levels > 1 { otherTrueSince = [Instant](repeating: .distantFuture, count: levels - 1) }
+    }
+
+    var levelCount: Int { otherTrueSince.count + 1 }
+
+    func trueSince(_ level: Int) -> Instant? {
+        let since = level == 0 ? firstTrueSince : otherTrueSince[level - 1]
+        return since == .distantFuture ? nil : since
+    }
+
+    mutating func setTrueSince(_ level: Int, _ since: Instant?) {
+        if level == 0 { firstTrueSince = since ?? .distantFuture } else { otherTrueSince[level - 1] = since ?? .distantFuture }
+    }
+
+    /// The first instant at which time alone changes something.
+    func deadline(_ timing: LifecycleTiming) -> Instant? {
+        var earliest: Instant?
+        func consider(_ instant: Instant) { earliest = min(earliest ?? instant, instant) }
+        if phase != .nodata {
+            for place in 0..<levelCount where place > Int(level) {
+                if let since = trueSince(place) { consider(since + timing.pending[place]) }
+            }
+        }
+        if phase == .recovering, let recoveringSince { consider(recoveringSince + timing.keepFiring) }
+        return earliest
+    }
+
+    /// One evaluation at `now`. `conditions[l]` and `recoveries[l]` are what level l's `expr` and `resolve_expr` (without one: the contrary of `expr`) said;
+    /// `.missing` and `.error` leave that level as it was, which is also how a timer steps: nothing new is known but the time.
+    mutating func step(conditions: UnsafePointer<Program.Truth>, recoveries: UnsafePointer<Program.Truth>, timing: LifecycleTiming, now: Instant, isTimer: Bool = false) -> Change {
+        for place in 0..<levelCount {
+            switch conditions[place] {
+            case .yes: if trueSince(place) == nil { setTrueSince(place, now) }
+            case .no: setTrueSince(place, nil)
+            case .missing, .error: break
+            }
+        }
+        if isMissing, !isTimer { return decideAnew(conditions: conditions, timing: timing, now: now) }
+        let matured = worstMatured(timing, now)
+        switch phase {
+        case .inactive, .pending:
+            if matured >= 0 { return fire(at: matured) }
+            let isPending = (0..<levelCount).contains { trueSince($0) != nil }
+            if isPending {
+                defer { phase = .pending }
+                return phase == .inactive ? .becamePending : .none
+            }
+            guard phase == .pending else { return .none }
+            phase = .inactive
+            return .dropped
+        case .nodata: return .none
+        case .firing, .recovering: return stepFiring(conditions, recoveries, timing, now, matured)
+        }
+    }
+
+    private mutating func stepFiring(
+        _ conditions: UnsafePointer<Program.Truth>, _ recoveries: UnsafePointer<Program.Truth>, _ timing: LifecycleTiming, _ now: Instant,
+        _ matured: Int
+    ) -> Change {
+        let own = Int(level)
+        if matured > own {
+            level = Int8(matured)
+            phase = .firing
+            recoveringSince = nil
+            return .levelChanged
+        }
+        if conditions[own] == .no, recoveries[own] == .yes {
+            // The worst of the milder levels whose condition is true now, whatever its `for` says.
+            if let milder = (0..<own).last(where: { conditions[$0] == .yes }) {
+                level = Int8(milder)
+                phase = .firing
+                recoveringSince = nil
+                return .levelChanged
+            }
+            if timing.keepFiring > 0, phase == .firing {
+                phase = .recovering
+                recoveringSince = now
+                return .recovering
+            }
+        } else if phase == .recovering, conditions[own] == .yes || recoveries[own] == .no {
+            phase = .firing
+            recoveringSince = nil
+            return .relapsed
+        } else if phase == .firing {
+            return .none
+        }
+        if phase == .recovering {
+            guard let recoveringSince, now >= recoveringSince + timing.keepFiring else { return .none }
+        }
+        return end()
+    }
+
+    /// After silence that counted as an alert or as no data, the first reading decides as if there had been nothing before.
+    private mutating func decideAnew(conditions: UnsafePointer<Program.Truth>, timing: LifecycleTiming, now: Instant) -> Change {
+        let isKnown = (0..<levelCount).contains { conditions[$0] == .yes || conditions[$0] == .no }
+        guard isKnown else { return .none }
+        let matured = worstMatured(timing, now)
+        guard matured >= 0 else { return end() }
+        isMissing = false
+        let wasFiring = phase == .firing && Int(level) == matured
+        phase = .firing
+        level = Int8(matured)
+        return wasFiring ? .none : .levelChanged
+    }
+
+    private func worstMatured(_ timing: LifecycleTiming, _ now: Instant) -> Int {
+        (0..<levelCount).last { place in trueSince(place).map { now >= $0 + timing.pending[place] } ?? false } ?? -1
+    }
+
+    private mutating func fire(at place: Int) -> Change {
+        phase = .firing
+        level = Int8(place)
+        return .fired
+    }
+
+    private mutating func end() -> Change {
+        phase = .inactive
+        level = -1
+        isMissing = false
+        recoveringSince = nil
+        return .resolved
+    }
+
+    /// Silence with the policies `ok`, `alert` and `nodata`.
+    mutating func fellSilent(_ outcome: MissingPolicy.Outcome) -> Change {
+        switch outcome {
+        case .hold: return .none
+        case .ok:
+            for place in 0..<levelCount { setTrueSince(place, nil) }
+            switch phase {
+            case .inactive: return .none
+            case .pending:
+                phase = .inactive
+                return .dropped
+            default: return end()
+            }
+        case .alert:
+            guard phase == .inactive || phase == .pending || phase == .recovering else { return .none }
+            let wasRecovering = phase == .recovering
+            isMissing = true
+            recoveringSince = nil
+            phase = .firing
+            if !wasRecovering { level = Int8(levelCount - 1) }
+            return wasRecovering ? .relapsed : .fired
+        case .nodata:
+            guard phase != .nodata else { return .none }
+            for place in 0..<levelCount { setTrueSince(place, nil) }
+            isMissing = true
+            recoveringSince = nil
+            phase = .nodata
+            return .lostData
+        }
+    }
+
+    /// The instance ends for a reason outside its condition: the rule or the device is gone.
+    mutating func endForGood() -> Change {
+        switch phase {
+        case .inactive: return .none
+        case .pending:
+            phase = .inactive
+            return .dropped
+        default: return end()
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import CEL
+
+/// What all shards share while one input is applied: the plan, devices, variables, the present instant, counters, and the effects so far.
+final class EngineContext {
+    var plan: EvaluationPlan
+    var settings: EngineSettings
+    var now = Instant.distantPast
+    /// Of the input among those of its instant.
+    var ordinal: Int64 = 0
+    var effects = EngineEffects()
+    var counters = EngineCounters()
+    var devices: [String: DeviceEntry] = [:]
+    var variables: [String: Document] = [:]
+    /// Deadlines of `missing` count from here at the earliest: the last start or reconnect.
+    var beatFloor = Instant.distantPast
+    var nextSubjectOrdinal: Int64 = 0
+    var ruleStates: [RuleState]
+    var ownAlerts: [String: OwnAlert] = [:]
+
+    struct DeviceEntry {
+        var config: Document
+        var labels: [String: String]
+    }
+
+    struct RuleState {
+        var pendingOrFiring = 0
+        var evaluationErrors: UInt64 = 0
+        var health = RuleStatus.Health.unknown
+        var lastError: String?
+        var refused: UInt64 = 0
+        var evaluations: UInt64 = 0
+        var lastEvaluationAt = Instant.distantPast
+    }
+
+    /// An alert of the engine about itself: `RuleOverLimit`, `TooManyInstances`.
+    struct OwnAlert {
+        var record: AlertRecord
+        var lastCauseAt: Instant
+    }
+
+    init(plan: EvaluationPlan, settings: EngineSettings) {
+        self.plan = plan
+        self.settings = settings
+        ruleStates = [RuleState](repeating: RuleState(), count: plan.rules.count)
+    }
+
+    /// Whether one more subject may be made; counts the refusal otherwise.
+    func mayAddSubject(for source: SourcePlan) -> Bool {
+        guard counters.subjects >= settings.maximumInstances else { return true }
+        for rule in source.rules { counters.refusedInstances[plan.rules[Int(rule)].rule.identity.description, default: 0] += 1 }
+        return false
+    }
+
+    func slot(_ path: [FieldPath.Element], in document: Document?) -> Slot {
+        var found = document
+        for element in path {
+            switch element {
+            case .name(let name): found = found?[name]
+            case .index(let index):
+                guard let elements = found?.array, elements.indices.contains(index) else { return .missing }
+                found = elements[index]
+            }
+        }
+        guard let found, found != .null else { return .missing }
+        return Slot(retaining: found.celValue, strings: plan.strings)
+    }
+}

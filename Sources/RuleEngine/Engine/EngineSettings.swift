@@ -1,0 +1,40 @@
+/// Bounds and times of the engine.
+public struct EngineSettings: Sendable {
+    /// Subjects (distinct keys of distinct sources) at most, whoever chooses the topics.
+    public var maximumInstances = 1_000_000
+    /// A subject without a reading for so long, and without an active alert, is forgotten.
+    public var forgetAfter: Duration = .seconds(7 * 86_400)
+    /// Parts of the state; the result is the same for any number.
+    public var shards = 1
+
+    public init() {}
+}
+
+/// What an input caused. The shell stores transitions before it acts on anything else.
+public struct EngineEffects: Sendable {
+    public var transitions: [AlertTransition] = []
+    public var isEmpty: Bool { transitions.isEmpty }
+    public init() {}
+}
+
+/// What the engine counted since it was made.
+public struct EngineCounters: Sendable, Equatable {
+    public var readings: UInt64 = 0
+    public var evaluations: UInt64 = 0
+    public var undecodable: [String: UInt64] = [:]
+    public var refusedInstances: [String: UInt64] = [:]
+    public var evaluationErrors: [String: UInt64] = [:]
+    public var templateFailures: UInt64 = 0
+    public var numbersOutOfRange: UInt64 = 0
+    public var subjects = 0
+}
+
+/// How a rule is doing, for the API.
+public struct RuleStatus: Sendable, Equatable {
+    public enum Health: String, Sendable { case ok, error, unknown }
+    public var health: Health = .unknown
+    public var lastError: String?
+    public var lastEvaluationAt: Instant?
+    public var evaluations: UInt64 = 0
+    public var instances: [AlertState: Int] = [:]
+}

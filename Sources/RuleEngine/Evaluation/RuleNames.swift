@@ -1,0 +1,265 @@
+import CEL
+
+/// What is being compiled, since not every name can be used everywhere.
+enum ExpressionPlace {
+    case condition, label, text
+}
+
+/// Collects what the rules of one source read, while their expressions are compiled.
+final class SourceBuilder {
+    var plan: SourcePlan
+    private var fieldPlaces: [FieldPath: Int] = [:]
+    private var extraPlaces: [String: Int] = [:]
+
+    init(_ key: SourceKey) { plan = SourcePlan(key: key) }
+
+    func field(_ path: FieldPath) -> Int? {
+        if let place = fieldPlaces[path] { return place }
+        guard plan.fields.count < firstExtraSlot else { return nil }
+        plan.fields.append(path)
+        fieldPlaces[path] = plan.fields.count - 1
+        return plan.fields.count - 1
+    }
+
+    /// The slot of an extra; the same key, the same slot.
+    func extra(_ key: String, _ kind: @autoclosure () -> Extra.Kind, over program: Program? = nil, fields: Set<Int> = [], isEdge: Bool = false) -> Int {
+        if let place = extraPlaces[key] { return firstExtraSlot + place }
+        let reach = program.map(reach) ?? (fields: [], extras: [], hasEdge: false)
+        let extra = Extra(kind: kind(), fields: reach.fields.union(fields), needs: reach.extras, isEdge: isEdge || reach.hasEdge)
+        plan.extras.append(extra)
+        extraPlaces[key] = plan.extras.count - 1
+        if extra.isEdge { plan.readsEdges = true }
+        return firstExtraSlot + plan.extras.count - 1
+    }
+
+    /// Everything a program reads, through extras too. Extras come in the order in which they can be computed.
+    func reach(_ program: Program) -> (fields: Set<Int>, extras: [Int32], hasEdge: Bool) {
+        var fields = Set<Int>()
+        var extras = Set<Int32>()
+        var hasEdge = false
+        for slot in program.slotsUsed {
+            guard slot >= firstExtraSlot else {
+                fields.insert(slot)
+                continue
+            }
+            let extra = plan.extras[slot - firstExtraSlot]
+            fields.formUnion(extra.fields)
+            extras.formUnion(extra.needs)
+            extras.insert(Int32(slot - firstExtraSlot))
+            if extra.isEdge { hasEdge = true }
+        }
+        return (fields, extras.sorted(), hasEdge)
+    }
+
+    func configPath(_ path: [FieldPath.Element]) -> Int { Self.place(of: path, in: &plan.configPaths) }
+    func variablePath(_ path: [FieldPath.Element]) -> Int { Self.place(of: path, in: &plan.variablePaths) }
+
+    func agePlace(_ field: Int) -> Int {
+        if let place = plan.ageFields.firstIndex(of: field) { return place }
+        plan.ageFields.append(field)
+        return plan.ageFields.count - 1
+    }
+
+    private static func place(of path: [FieldPath.Element], in paths: inout [[FieldPath.Element]]) -> Int {
+        if let place = paths.firstIndex(of: path) { return place }
+        paths.append(path)
+        return paths.count - 1
+    }
+}
+
+/// The names of one rule: built-ins, then `let`, then captures, then members of the payload.
+final class RuleScope {
+    let rule: Rule
+    let source: SourceBuilder
+    let environment: Environment
+    let strings: InternedStrings
+    var place = ExpressionPlace.condition
+    var diagnostics: [Diagnostic] = []
+    private var lets: [String: Int] = [:]
+    private var letsUnderWay: Set<String> = []
+    private let captures: Set<String>
+
+    init(rule: Rule, source: SourceBuilder, environment: Environment, strings: InternedStrings) {
+        self.rule = rule
+        self.source = source
+        self.environment = environment
+        self.strings = strings
+        captures = Set(rule.subscriptions.flatMap(\.filter.captures))
+    }
+
+    /// Compiles an expression of the rule; its mistakes are collected.
+    func compile(_ expression: RuleExpression, expecting: CELType? = nil) -> Program? {
+        var names = RuleNames(scope: self)
+        let result = environment.compile(expression.expression, names: &names, strings: strings, expecting: expecting)
+        diagnostics += result.diagnostics.map(expression.source.diagnostic)
+        return result.diagnostics.contains { $0.severity == .error } ? nil : result.program
+    }
+
+    fileprivate func letSlot(_ name: String) -> Int?? {
+        if let slot = lets[name] { return slot }
+        guard let binding = rule.lets.last(where: { $0.name == name }) else { return .none }
+        guard letsUnderWay.insert(name).inserted else {
+            diagnostics.append(
+                Diagnostic(code: "let-cycle", "'let' names cannot depend on themselves: '\(name)'", at: binding.expression.source.location))
+            return .some(nil)
+        }
+        defer { letsUnderWay.remove(name) }
+        guard let program = compile(binding.expression) else { return .some(nil) }
+        let slot = source.extra("let \(binding.expression.canonical) \(program.slotsUsed)", .binding(program), over: program)
+        lets[name] = slot
+        return slot
+    }
+}
+
+/// Gives names and host functions to the expressions of a rule, while they are compiled.
+struct RuleNames: NameResolver {
+    let scope: RuleScope
+
+    mutating func resolve(_ path: [PathElement], span: Span) -> NameResolution {
+        guard case .name(let first)? = path.first else { return .unknown(nearest: nil, known: []) }
+        let rest = path.dropFirst().map(FieldPath.Element.init)
+        let source = scope.source
+        switch first {
+        case "config":
+            let slot = source.extra("config \(rest)", .config(source.configPath(rest)))
+            return .slot(slot, consumed: path.count)
+        case "vars":
+            guard !rest.isEmpty else { return .unknown(nearest: nil, known: ["vars.<name>"]) }
+            let slot = source.extra("vars \(rest)", .variable(source.variablePath(rest)))
+            return .slot(slot, consumed: path.count)
+        case "device" where rest.first == .name("labels") && path.count >= 3:
+            guard case .name(let label) = rest[1] else { break }
+            return .slot(source.extra("device.labels \(label)", .deviceLabel(label)), consumed: 3)
+        case "labels": return label(path)
+        case "payload": return field(FieldPath(origin: .payload, elements: rest), consumed: path.count)
+        case "topic": return field(FieldPath(origin: .topic), consumed: 1, type: .string)
+        case "time": return field(FieldPath(origin: .eventTime), consumed: 1, type: .timestamp)
+        case "received_at": return field(FieldPath(origin: .receivedAt), consumed: 1, type: .timestamp)
+        case "now":
+            guard scope.rule.every != nil || scope.place == .text else {
+                return .unknown(nearest: nil, known: ["'now' needs 'every': without it nothing says when to look at the clock"])
+            }
+            return .slot(source.extra("now", .now), type: .timestamp, consumed: 1)
+        case "alert": return alert(path)
+        default: break
+        }
+        if let slot = scope.letSlot(first) {
+            guard let slot else { return .constant(.null) }
+            return .slot(slot, consumed: 1)
+        }
+        if let place = scope.rule.by.firstIndex(of: first) {
+            return .slot(source.extra("capture \(first)", .capture(place)), type: .string, consumed: 1)
+        }
+        if scope.rule.subscriptions.contains(where: { $0.filter.captures.contains(first) }) {
+            return field(FieldPath(origin: .capture(first)), consumed: 1, type: .string)
+        }
+        guard !scope.rule.subscriptions.isEmpty else {
+            return .unknown(nearest: nearestName(to: first, in: ["vars", "now", "labels"]), known: ["vars", "now", "labels"])
+        }
+        return field(FieldPath(origin: .payload, elements: path.map(FieldPath.Element.init)), consumed: path.count)
+    }
+
+    private func field(_ path: FieldPath, consumed: Int, type: CELType = .dyn) -> NameResolution {
+        guard let place = scope.source.field(path) else { return .unknown(nearest: nil, known: ["at most \(firstExtraSlot) fields of one source"]) }
+        return .slot(place, type: type, consumed: consumed)
+    }
+
+    private func label(_ path: [PathElement]) -> NameResolution {
+        let known = ["alertname"] + scope.rule.by + scope.rule.labels.map(\.name)
+        guard path.count >= 2, case .name(let name) = path[1], known.contains(name) || scope.rule.hasLevels && name == "severity" else {
+            guard path.count >= 2, case .name(let name) = path[1] else { return .unknown(nearest: nil, known: known.map { "labels.\($0)" }) }
+            return .unknown(nearest: nearestName(to: name, in: known).map { "labels.\($0)" }, known: known.map { "labels.\($0)" })
+        }
+        if scope.place == .text { return .slot(scope.source.extra("label \(name)", .label(name)), type: .string, consumed: 2) }
+        if name == "alertname" { return .constant(.string(scope.rule.identity.alert), consumed: 2) }
+        if let text = scope.rule.labels.last(where: { $0.name == name })?.template.constant { return .constant(.string(text), consumed: 2) }
+        if let place = scope.rule.by.firstIndex(of: name) {
+            return .slot(scope.source.extra("capture \(name)", .capture(place)), type: .string, consumed: 2)
+        }
+        return .unknown(nearest: nil, known: ["labels with a fixed text"])
+    }
+
+    private func alert(_ path: [PathElement]) -> NameResolution {
+        let members = ["alert.state", "alert.value", "alert.active_at"]
+        guard scope.place == .text else { return .unknown(nearest: nil, known: ["'alert' only in annotations and actions"]) }
+        guard path.count >= 2, case .name(let member) = path[1] else { return .unknown(nearest: nil, known: members) }
+        switch member {
+        case "state": return .slot(scope.source.extra("alert.state", .alertState), type: .string, consumed: 2)
+        case "value": return .slot(scope.source.extra("alert.value", .alertValue), consumed: 2)
+        case "active_at": return .slot(scope.source.extra("alert.active_at", .alertActiveAt), type: .timestamp, consumed: 2)
+        default: return .unknown(nearest: nearestName(to: "alert.\(member)", in: members), known: members)
+        }
+    }
+
+    mutating func call(_ call: HostCall) -> CallResolution {
+        guard call.receiver == nil else { return .notMine }
+        switch call.name {
+        case "previous", "changed", "became", "age":
+            guard call.arguments.count == 1 else {
+                return .invalid([CELDiagnostic(span: call.span, code: "argument-count", message: "'\(call.name)' takes one argument")])
+            }
+            if scope.place == .label {
+                return .invalid([CELDiagnostic(span: call.span, code: "label-measured", message: "a label may not depend on a measured value")])
+            }
+            return edge(call)
+        case _ where Self.laterFunctions.contains(call.name) || call.name.hasSuffix("_over_time") || call.name.hasSuffix("_over_last"):
+            let message = "'\(call.name)' is not supported by this version: windows and calendars are to come"
+            return .invalid([CELDiagnostic(span: call.span, code: "not-supported", message: message)])
+        default: return .notMine
+        }
+    }
+
+    private static let laterFunctions: Set<String> = [
+        "latest", "rate", "irate", "increase", "delta", "idelta", "deriv", "predict_linear", "resets", "changes", "ewma", "zscore",
+        "is_between", "is_weekday", "distance", "in_zone",
+    ]
+
+    private mutating func edge(_ call: HostCall) -> CallResolution {
+        let argument = call.arguments[0]
+        if let local = argument.freeNames.first(where: call.localNames.contains) {
+            let message = "'\(call.name)' cannot see '\(local)', which only exists inside a comprehension"
+            return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "local-name", message: message)])
+        }
+        var names = self
+        let expected: CELType? = call.name == "became" ? .bool : nil
+        let result = scope.environment.compile(argument, names: &names, strings: scope.strings, expecting: expected)
+        guard let program = result.program, !result.diagnostics.contains(where: { $0.severity == .error }) else { return .invalid(result.diagnostics) }
+        let reach = scope.source.reach(program)
+        guard !reach.fields.isEmpty else {
+            let message = "'\(call.name)' takes something that readings carry"
+            return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "no-field", message: message)])
+        }
+        let key = "\(call.name) \(argument.description) \(program.slotsUsed)"
+        switch call.name {
+        case "previous": return .slot(scope.source.extra(key, .previous(program), over: program, isEdge: true), type: program.resultType)
+        case "changed": return .slot(scope.source.extra(key, .changed(program), over: program, isEdge: true), type: .bool)
+        case "became": return .slot(scope.source.extra(key, .became(program), over: program, isEdge: true), type: .bool)
+        default:
+            guard argument.root.isPath, program.slotsUsed.count == 1, let field = program.slotsUsed.first, field < firstExtraSlot else {
+                return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "no-field", message: "'age' takes a field")])
+            }
+            return .slot(scope.source.extra(key, .age(scope.source.agePlace(field)), over: program), type: .duration)
+        }
+    }
+}
+
+extension Expression.Node {
+    /// Whether it is a plain chain of selections: `x`, `a.b`, `a[0].b`.
+    fileprivate var isPath: Bool {
+        switch kind {
+        case .name: true
+        case .select(let operand, let field): !field.isOptional && operand.isPath
+        case .index(let operand, let key, isOptional: false): if case .literal = key.kind { operand.isPath } else { false }
+        default: false
+        }
+    }
+}
+
+extension FieldPath.Element {
+    init(_ element: PathElement) {
+        switch element {
+        case .name(let name): self = .name(name)
+        case .index(let index): self = .index(index)
+        }
+    }
+}

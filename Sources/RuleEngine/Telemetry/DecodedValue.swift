@@ -1,0 +1,116 @@
+public import CEL
+
+/// CEL values of JSON text and of documents.
+enum DecodedValue {
+    /// The value of JSON text that a cursor has already validated. Numbers are doubles, as CEL says of JSON.
+    static func value(_ cursor: inout JSONCursor, depth: Int = 0) throws(DecodeFailure) -> Value {
+        guard depth <= JSONCursor.maximumDepth else { throw .depth }
+        cursor.skipWhiteSpace()
+        guard !cursor.isAtEnd else { throw .syntax }
+        switch cursor.byte {
+        case UInt8(ascii: "{"):
+            cursor.at += 1
+            var pairs: [(key: Value, value: Value)] = []
+            var places: [[UInt8]: Int] = [:]
+            cursor.skipWhiteSpace()
+            if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "}") {
+                cursor.at += 1
+                return .map(CELMap())
+            }
+            while true {
+                cursor.skipWhiteSpace()
+                let name = try text(cursor.string(), in: cursor)
+                cursor.skipWhiteSpace()
+                try cursor.take(UInt8(ascii: ":"))
+                let value = try value(&cursor, depth: depth + 1)
+                // Of a name that stands twice, the last one counts.
+                if let place = places[Array(name.utf8)] {
+                    pairs[place].value = value
+                } else {
+                    places[Array(name.utf8)] = pairs.count
+                    pairs.append((.string(name), value))
+                }
+                if try cursor.isLast(UInt8(ascii: "}")) { return .map(CELMap(pairs) ?? CELMap()) }
+            }
+        case UInt8(ascii: "["):
+            cursor.at += 1
+            var elements: [Value] = []
+            cursor.skipWhiteSpace()
+            if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "]") {
+                cursor.at += 1
+                return .list([])
+            }
+            while true {
+                elements.append(try value(&cursor, depth: depth + 1))
+                if try cursor.isLast(UInt8(ascii: "]")) { return .list(elements) }
+            }
+        case UInt8(ascii: "\""): return .string(try text(cursor.string(), in: cursor))
+        case UInt8(ascii: "t"):
+            try cursor.word("true")
+            return .bool(true)
+        case UInt8(ascii: "f"):
+            try cursor.word("false")
+            return .bool(false)
+        case UInt8(ascii: "n"):
+            try cursor.word("null")
+            return .null
+        default: return try cursor.number().map(Value.double) ?? .null
+        }
+    }
+
+    static func text(_ text: JSONCursor.Text, in cursor: JSONCursor) -> String {
+        let bytes = UnsafeBufferPointer(start: cursor.start + text.range.lowerBound, count: text.range.count)
+        return text.isEscaped ? String(decoding: PayloadDecoder.unescaped(bytes), as: UTF8.self) : String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension Document {
+    /// The value that expressions see: numbers are doubles.
+    public var celValue: Value {
+        switch self {
+        case .null: .null
+        case .bool(let value): .bool(value)
+        case .int(let value): .double(Double(value))
+        case .double(let value): .double(value)
+        case .string(let value): .string(value)
+        case .instant(let value):
+            Timestamp(
+                seconds: value.nanoseconds >= 0 ? value.nanoseconds / 1_000_000_000 : (value.nanoseconds - 999_999_999) / 1_000_000_000,
+                nanoseconds: Int32(((value.nanoseconds % 1_000_000_000) + 1_000_000_000) % 1_000_000_000)
+            ).map(Value.timestamp) ?? .null
+        case .array(let elements): .list(elements.map(\.celValue))
+        case .object(let members): .map(CELMap(members.map { (.string($0.name), $0.value.celValue) }) ?? CELMap())
+        }
+    }
+
+    /// The document of a value; what documents cannot hold (bytes, types) becomes text.
+    public init(_ value: Value) {
+        switch value {
+        case .null: self = .null
+        case .bool(let value): self = .bool(value)
+        case .int(let value): self = .int(value)
+        case .uint(let value): self = Int64(exactly: value).map(Document.int) ?? .double(Double(value))
+        case .double(let value):
+            self = if let whole = Int64(exactly: value), whole.magnitude < 1 << 53, !(value == 0 && value.sign == .minus) { .int(whole) } else { .double(value) }
+        case .string(let value): self = .string(value)
+        case .list(let elements): self = .array(elements.map(Document.init))
+        case .map(let map): self = .object(map.pairs.map { Member(Document($0.key).plainText, Document($0.value)) })
+        case .duration(let nanoseconds): self = .string(DurationText.seconds(nanoseconds: nanoseconds))
+        case .timestamp(let timestamp): self = .string(timestamp.text)
+        case .optional(let optional): self = optional.wrapped.map(Document.init) ?? .null
+        case .bytes(let bytes): self = .string(String(decoding: bytes, as: UTF8.self))
+        case .type(let type): self = .string(type.name)
+        case .opaque(let opaque): self = .string(opaque.text ?? opaque.typeName.name)
+        }
+    }
+
+    /// As people read it: text as it is, numbers shortest, everything else as JSON.
+    public var plainText: String {
+        switch self {
+        case .string(let text): text
+        case .double(let number): number.shortest
+        case .instant(let instant): instant.description
+        default: json
+        }
+    }
+}

@@ -1,0 +1,298 @@
+import CEL
+
+/// One decoded field, still pointing into the payload.
+struct DecodedField {
+    enum Kind: UInt8 { case absent, null, bool, number, string, container }
+    var kind: Kind = .absent
+    var isEscaped = false
+    var number = 0.0
+    /// The bytes: of a string between its quotes, of a container with its brackets.
+    var range = 0..<0
+}
+
+/// Decodes just the fields that some rule reads, in one pass over the payload, into a row of `DecodedField`.
+///
+/// Built once for each set of paths; running it allocates nothing, except for fields that are whole objects or arrays.
+final class PayloadDecoder {
+    private struct Key {
+        var bytes: [UInt8]
+        /// The first eight bytes, so that most comparisons are one.
+        var head: UInt64
+        var child: Int32
+    }
+    private struct Node {
+        var keys: [Key] = []
+        var elements: [(index: Int, child: Int32)] = []
+        /// The row's column, or -1.
+        var column: Int32 = -1
+        var hasChildren: Bool { !keys.isEmpty || !elements.isEmpty }
+    }
+
+    let paths: [FieldPath]
+    let decoder: TopicSubscription.Decoder
+    private var nodes: [Node] = [Node()]
+    private(set) var row: [DecodedField]
+    /// Columns that the last payload filled.
+    private(set) var present: [Int32] = []
+    /// Numbers beyond double's range that were passed over, ever.
+    private(set) var numbersOutOfRange = 0
+
+    /// `paths` are places in the payload; a column a path.
+    init(paths: [FieldPath], decoder: TopicSubscription.Decoder) {
+        self.paths = paths
+        self.decoder = decoder
+        row = [DecodedField](repeating: DecodedField(), count: paths.count)
+        present.reserveCapacity(paths.count)
+        for (column, path) in paths.enumerated() {
+            var at: Int32 = 0
+            for element in path.elements { at = child(of: at, element) }
+            nodes[Int(at)].column = Int32(column)
+        }
+    }
+
+    private func child(of parent: Int32, _ element: FieldPath.Element) -> Int32 {
+        let next = Int32(nodes.count)
+        switch element {
+        case .name(let name):
+            let bytes = Array(name.utf8)
+            if let known = nodes[Int(parent)].keys.first(where: { $0.bytes == bytes }) { return known.child }
+            nodes[Int(parent)].keys.append(Key(bytes: bytes, head: bytes.withUnsafeBytes { Self.head($0.baseAddress, bytes.count) }, child: next))
+        case .index(let index):
+            if let known = nodes[Int(parent)].elements.first(where: { $0.index == index }) { return known.child }
+            nodes[Int(parent)].elements.append((index, next))
+        }
+        nodes.append(Node())
+        return next
+    }
+
+    @inline(__always)
+    private static func head(_ bytes: UnsafeRawPointer?, _ count: Int) -> UInt64 {
+        guard let bytes else { return 0 }
+        if count >= 8 { return bytes.loadUnaligned(as: UInt64.self) }
+        var head: UInt64 = 0
+        for offset in 0..<count { head |= UInt64(bytes.load(fromByteOffset: offset, as: UInt8.self)) << UInt64(offset * 8) }
+        return head
+    }
+
+    private func clear() {
+        for column in present { row[Int(column)] = DecodedField() }
+        present.removeAll(keepingCapacity: true)
+    }
+
+    @inline(__always)
+    private func set(_ column: Int32, _ field: DecodedField) {
+        if row[Int(column)].kind == .absent { present.append(column) }
+        row[Int(column)] = field
+    }
+
+    /// Fills `row` and `present` from a payload. After a failure both are empty.
+    func decode(_ payload: UnsafeRawBufferPointer) throws(DecodeFailure) {
+        clear()
+        do {
+            switch decoder {
+            case .automatic: try decodeAutomatically(payload)
+            case .text:
+                guard JSONCursor.isUTF8(payload.bindMemory(to: UInt8.self)) else { throw DecodeFailure.utf8 }
+                setWhole(DecodedField(kind: .string, range: 0..<payload.count))
+            case .bytes: setWhole(DecodedField(kind: .container, range: 0..<payload.count))
+            case .named: throw DecodeFailure.decoder
+            }
+        } catch {
+            clear()
+            throw error
+        }
+    }
+
+    /// A payload that is no object is the field `value`.
+    private func setWhole(_ field: DecodedField) {
+        for key in nodes[0].keys where key.bytes.elementsEqual("value".utf8) && nodes[Int(key.child)].column >= 0 {
+            set(nodes[Int(key.child)].column, field)
+        }
+        if nodes[0].column >= 0 { set(nodes[0].column, field) }
+    }
+
+    private func decodeAutomatically(_ payload: UnsafeRawBufferPointer) throws(DecodeFailure) {
+        var cursor = JSONCursor(payload)
+        cursor.skipWhiteSpace()
+        guard !payload.isEmpty else { throw .empty }
+        if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "{") || cursor.byte == UInt8(ascii: "[") {
+            let start = cursor.at
+            if cursor.byte == UInt8(ascii: "{") {
+                try value(&cursor, node: 0, depth: 0)
+            } else {
+                try arrayAsValue(&cursor)
+            }
+            cursor.skipWhiteSpace()
+            guard cursor.isAtEnd else { throw .syntax }
+            if nodes[0].column >= 0 { set(nodes[0].column, DecodedField(kind: .container, range: start..<cursor.at)) }
+            return
+        }
+        if let scalar = Self.scalar(&cursor) {
+            if scalar.kind == .absent { numbersOutOfRange += 1 } else { setWhole(scalar) }
+            return
+        }
+        guard JSONCursor.isUTF8(payload.bindMemory(to: UInt8.self)) else { throw .utf8 }
+        setWhole(DecodedField(kind: .string, range: 0..<payload.count))
+    }
+
+    private func arrayAsValue(_ cursor: inout JSONCursor) throws(DecodeFailure) {
+        guard let key = nodes[0].keys.first(where: { $0.bytes.elementsEqual("value".utf8) }) else { return try cursor.skipValue(depth: 0) }
+        try value(&cursor, node: key.child, depth: 0)
+    }
+
+    /// A payload that is one JSON scalar and nothing else; nil for plain text.
+    private static func scalar(_ cursor: inout JSONCursor) -> DecodedField? {
+        guard !cursor.isAtEnd else { return nil }
+        var field = DecodedField()
+        do {
+            switch cursor.byte {
+            case UInt8(ascii: "\""):
+                let text = try cursor.string()
+                field = DecodedField(kind: .string, isEscaped: text.isEscaped, range: text.range)
+            case UInt8(ascii: "t"):
+                try cursor.word("true")
+                field = DecodedField(kind: .bool, number: 1)
+            case UInt8(ascii: "f"):
+                try cursor.word("false")
+                field = DecodedField(kind: .bool)
+            case UInt8(ascii: "n"):
+                try cursor.word("null")
+                field = DecodedField(kind: .null)
+            default: if let number = try cursor.number() { field = DecodedField(kind: .number, number: number) }
+            }
+        } catch { return nil }
+        cursor.skipWhiteSpace()
+        return cursor.isAtEnd ? field : nil
+    }
+
+    private func value(_ cursor: inout JSONCursor, node: Int32, depth: Int) throws(DecodeFailure) {
+        guard depth <= JSONCursor.maximumDepth else { throw .depth }
+        cursor.skipWhiteSpace()
+        guard !cursor.isAtEnd else { throw .syntax }
+        let column = nodes[Int(node)].column
+        let start = cursor.at
+        switch cursor.byte {
+        case UInt8(ascii: "{"):
+            if nodes[Int(node)].keys.isEmpty { try cursor.skipValue(depth: depth) } else { try object(&cursor, node: node, depth: depth) }
+            if column >= 0, node != 0 { set(column, DecodedField(kind: .container, range: start..<cursor.at)) }
+        case UInt8(ascii: "["):
+            if nodes[Int(node)].elements.isEmpty { try cursor.skipValue(depth: depth) } else { try array(&cursor, node: node, depth: depth) }
+            if column >= 0 { set(column, DecodedField(kind: .container, range: start..<cursor.at)) }
+        case UInt8(ascii: "\""):
+            let text = try cursor.string()
+            if column >= 0 { set(column, DecodedField(kind: .string, isEscaped: text.isEscaped, range: text.range)) }
+        case UInt8(ascii: "t"):
+            try cursor.word("true")
+            if column >= 0 { set(column, DecodedField(kind: .bool, number: 1)) }
+        case UInt8(ascii: "f"):
+            try cursor.word("false")
+            if column >= 0 { set(column, DecodedField(kind: .bool)) }
+        case UInt8(ascii: "n"):
+            try cursor.word("null")
+            if column >= 0 { set(column, DecodedField(kind: .null)) }
+        default:
+            if let number = try cursor.number() {
+                if column >= 0 { set(column, DecodedField(kind: .number, number: number)) }
+            } else {
+                numbersOutOfRange += 1
+            }
+        }
+    }
+
+    private func object(_ cursor: inout JSONCursor, node: Int32, depth: Int) throws(DecodeFailure) {
+        cursor.at += 1
+        cursor.skipWhiteSpace()
+        if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "}") {
+            cursor.at += 1
+            return
+        }
+        while true {
+            cursor.skipWhiteSpace()
+            let name = try cursor.string()
+            cursor.skipWhiteSpace()
+            try cursor.take(UInt8(ascii: ":"))
+            let child = child(of: node, named: name, in: cursor)
+            if child >= 0 { try value(&cursor, node: child, depth: depth + 1) } else { try cursor.skipValue(depth: depth + 1) }
+            if try cursor.isLast(UInt8(ascii: "}")) { return }
+        }
+    }
+
+    @inline(__always)
+    private func child(of node: Int32, named name: JSONCursor.Text, in cursor: JSONCursor) -> Int32 {
+        if name.isEscaped {
+            let bytes = Self.unescaped(UnsafeBufferPointer(start: cursor.start + name.range.lowerBound, count: name.range.count))
+            return nodes[Int(node)].keys.first { $0.bytes == bytes }?.child ?? -1
+        }
+        let count = name.range.count
+        let first = UnsafeRawPointer(cursor.start + name.range.lowerBound)
+        let head = Self.head(first, count)
+        return nodes.withUnsafeBufferPointer { nodes in
+            nodes[Int(node)].keys.withUnsafeBufferPointer { keys in
+                for key in keys where key.head == head && key.bytes.count == count {
+                    if count <= 8 || key.bytes.withUnsafeBytes({ bytes in (8..<count).allSatisfy { bytes[$0] == first.load(fromByteOffset: $0, as: UInt8.self) } }) {
+                        return key.child
+                    }
+                }
+                return -1
+            }
+        }
+    }
+
+    private func array(_ cursor: inout JSONCursor, node: Int32, depth: Int) throws(DecodeFailure) {
+        cursor.at += 1
+        cursor.skipWhiteSpace()
+        if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "]") {
+            cursor.at += 1
+            return
+        }
+        var index = 0
+        while true {
+            if let child = nodes[Int(node)].elements.first(where: { $0.index == index })?.child {
+                try value(&cursor, node: child, depth: depth + 1)
+            } else {
+                try cursor.skipValue(depth: depth + 1)
+            }
+            index += 1
+            if try cursor.isLast(UInt8(ascii: "]")) { return }
+        }
+    }
+
+    /// Bytes of a string's content with its escapes resolved; half a surrogate pair becomes U+FFFD.
+    static func unescaped(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+        var content: [UInt8] = []
+        content.reserveCapacity(bytes.count)
+        var at = 0
+        func code(_ from: Int) -> UInt32 {
+            guard from + 4 <= bytes.count else { return 0xFFFD }
+            return (from..<from + 4).reduce(0) { $0 << 4 | (JSONCursor.hexadecimal(bytes[$1]) ?? 0) }
+        }
+        while at < bytes.count {
+            guard bytes[at] == UInt8(ascii: "\\"), at + 1 < bytes.count else {
+                content.append(bytes[at])
+                at += 1
+                continue
+            }
+            switch bytes[at + 1] {
+            case UInt8(ascii: "b"): content.append(8)
+            case UInt8(ascii: "f"): content.append(12)
+            case UInt8(ascii: "n"): content.append(10)
+            case UInt8(ascii: "r"): content.append(13)
+            case UInt8(ascii: "t"): content.append(9)
+            case UInt8(ascii: "u"):
+                var scalar = code(at + 2)
+                at += 4
+                if (0xD800...0xDBFF).contains(scalar), at + 3 < bytes.count, bytes[at + 2] == UInt8(ascii: "\\"), bytes[at + 3] == UInt8(ascii: "u") {
+                    let low = code(at + 4)
+                    if (0xDC00...0xDFFF).contains(low) {
+                        scalar = 0x10000 + (scalar - 0xD800) << 10 + (low - 0xDC00)
+                        at += 6
+                    }
+                }
+                content.append(contentsOf: String(Character(UnicodeScalar(scalar) ?? "\u{FFFD}")).utf8)
+            case let other: content.append(other)
+            }
+            at += 2
+        }
+        return content
+    }
+}
