@@ -43,7 +43,8 @@ public struct SourceText: Hashable, Sendable {
         let first = lastRun(at: start)
         let from = column(runs[first], start)
         var last = first
-        while last + 1 < runs.count, runs[last + 1].offset < end, runs[last + 1].line == runs[first].line { last += 1 }
+        // A run that begins where the range ends says how wide the escape before it is.
+        while last + 1 < runs.count, runs[last + 1].offset <= end, runs[last + 1].line == runs[first].line { last += 1 }
         var stop = end
         if last + 1 < runs.count, runs[last + 1].offset < end {
             // The text goes on in another line: what joins the lines (a space or line feed) is not in this one.

@@ -26,7 +26,7 @@ struct MappingReader {
     /// Nil when the node is no mapping (reported). `name` is the key that the node is the value of, when it is.
     init?(_ node: YAMLNode, subject: String, keys: [KnownKey], in reading: FileReading) {
         guard case .mapping(let entries) = node.content else {
-            reading.report("wrong-type", "\(subject) must be a mapping", at: node.headRange, notes: ["here stands \(node.kindInWords)"])
+            reading.wrongType(node, "\(subject) must be a mapping")
             return nil
         }
         self.node = node

@@ -6,7 +6,7 @@ extension FileReading {
     /// Any scalar but null, as text.
     func text(_ node: YAMLNode, _ key: String) -> String? {
         guard case .scalar(let text, _) = node.content, !node.isNull else {
-            report("wrong-type", "'\(key)' must be text", at: node.headRange, notes: ["here stands \(node.kindInWords)"] + braceNote(node))
+            wrongType(node, "'\(key)' must be text")
             return nil
         }
         return text
@@ -25,7 +25,7 @@ extension FileReading {
     func duration(_ node: YAMLNode, _ key: String, atLeast minimum: Duration = .zero) -> Duration? {
         let rule = "'\(key)' must be a duration"
         guard case .scalar(let text, _) = node.content, !node.isNull else {
-            report("duration", "\(rule), such as 5m", at: node.headRange, notes: ["here stands \(node.kindInWords)"])
+            wrongType(node, "\(rule), such as 5m", code: "duration")
             return nil
         }
         guard let duration = Duration(ruleText: text) else {
@@ -92,7 +92,7 @@ extension FileReading {
     func list(_ node: YAMLNode, _ key: String) -> [YAMLNode]? {
         if case .sequence(let items) = node.content { return items }
         if node.isNull { return [] }
-        report("wrong-type", "'\(key)' must be a list", at: node.headRange, notes: ["here stands \(node.kindInWords)"])
+        wrongType(node, "'\(key)' must be a list")
         return nil
     }
 
@@ -100,16 +100,14 @@ extension FileReading {
     func entries(_ node: YAMLNode, _ key: String) -> [YAMLNode.Entry]? {
         if case .mapping(let entries) = node.content { return entries }
         if node.isNull { return [] }
-        report("wrong-type", "'\(key)' must be a mapping", at: node.headRange, notes: ["here stands \(node.kindInWords)"])
+        wrongType(node, "'\(key)' must be a mapping")
         return nil
     }
 
     /// A CEL expression. Only its syntax is looked at: which names and types there are is known when the rule is planned.
     func expression(_ node: YAMLNode, _ key: String) -> RuleExpression? {
         guard case .scalar(let text, let style) = node.content, !node.isNull, text.contains(where: { !$0.isWhitespace }) else {
-            report(
-                "wrong-type", "'\(key)' must be an expression", at: node.headRange,
-                notes: ["here stands \(node.kindInWords)"] + braceNote(node))
+            wrongType(node, "'\(key)' must be an expression")
             return nil
         }
         return expression(file.sourceText(text, style, at: node.range))
@@ -120,6 +118,12 @@ extension FileReading {
         for diagnostic in parsed.diagnostics { findings.add(source.diagnostic(diagnostic)) }
         guard let expression = parsed.expression, !parsed.diagnostics.contains(where: { $0.severity == .error }) else { return nil }
         return RuleExpression(source, expression)
+    }
+
+    /// The value is of another kind than `rule` says.
+    func wrongType(_ node: YAMLNode, _ rule: String, code: String = "wrong-type") {
+        guard !node.isReported else { return }
+        report(code, rule, at: node.headRange, notes: ["here stands \(node.kindInWords)"] + braceNote(node))
     }
 
     private func braceNote(_ node: YAMLNode) -> [String] {

@@ -30,7 +30,7 @@ struct RuleReader {
     func read(_ node: YAMLNode) -> Rule? {
         let errors = reading.findings.errorCount
         guard let mapping = MappingReader(node, subject: "a rule", keys: Self.keys, in: reading) else { return nil }
-        let name = mapping.required("alert").flatMap { reading.name($0, "alert") }
+        let name = (mapping.has("record") ? nil : mapping.required("alert")).flatMap { reading.name($0, "alert") }
         let isEvent = mapping["event"].map { reading.bool($0, "event") } ?? false
         let levels = LevelReader(reading: reading, isEvent: isEvent == true).read(mapping)
         let every = mapping["every"].map { reading.duration($0, "every", atLeast: .seconds(1)) } ?? defaults.every

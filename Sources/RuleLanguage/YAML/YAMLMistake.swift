@@ -18,10 +18,19 @@ struct YAMLMistake {
                 code: "tab", "YAML is indented with spaces: a tab cannot indent", at: file.location(of: tab..<tab + 1))
             return
         }
-        let (message, notes) = Self.reword(failure.problem, opened: "\(context.line):\(context.column)", file: file, offset: offset)
+        let quoting = Self.quoting(file, line)
+        let mistake = Self.reword(
+            failure.problem, opened: "\(context.line):\(context.column)", found: file.character(at: offset), quoting: quoting)
+        let start = mistake.isAboutContext ? file.offset(ofScalar: failure.contextIndex) : offset
         diagnostic = Diagnostic(
-            code: "yaml", message, at: file.location(of: offset..<offset + 1),
-            notes: notes + (Self.quoting(file, line, context).map { [$0] } ?? []))
+            code: "yaml", mistake.message, at: file.location(of: start..<start + 1), notes: [mistake.note, quoting].compactMap { $0 })
+    }
+
+    private struct Wording {
+        var message: String
+        var note: String?
+        /// The place to show is where the construct began.
+        var isAboutContext = false
     }
 
     private static func tabInIndentation(_ file: SourceFile, _ line: Range<Int>) -> Int? {
@@ -29,35 +38,41 @@ struct YAMLMistake {
         return indentation.firstIndex(of: 9)
     }
 
-    private static func reword(_ problem: String, opened: String, file: SourceFile, offset: Int) -> (String, [String]) {
-        let found = offset < file.bytes.count ? file.text(offset..<file.offsetAfterScalar(at: offset)) : "the end of the file"
+    private static func reword(_ problem: String, opened: String, found: String, quoting: String?) -> Wording {
         switch problem {
         case "mapping values are not allowed in this context":
-            return ("':' cannot stand here", ["either the line is indented wrongly, or a value that holds ': ' must be quoted"])
+            Wording(
+                message: "':' cannot stand here", note: "either the line is indented wrongly, or a value that holds ': ' must be quoted")
+        case "did not find expected key" where quoting != nil: Wording(message: "nothing can follow a value on its line")
         case "did not find expected key":
-            return ("this does not belong to the mapping that begins at \(opened)", ["is it indented as its neighbours are?"])
+            Wording(message: "this does not belong to the mapping that begins at \(opened)", note: "is it indented as its neighbours are?")
         case "did not find expected '-' indicator":
-            return ("an item of the list that begins at \(opened) must begin with '-'", [])
-        case "could not find expected ':'": return ("a key must be followed by ':'", [])
-        case "found unexpected end of stream": return ("the quote opened at \(opened) is not closed", [])
-        case "found unexpected document indicator": return ("the quote opened at \(opened) is not closed", [])
-        case "did not find expected ',' or ']'": return ("the list opened at \(opened) must go on with ',' or end with ']'", [])
-        case "did not find expected ',' or '}'": return ("the mapping opened at \(opened) must go on with ',' or end with '}'", [])
+            Wording(message: "an item of the list that begins at \(opened) must begin with '-'")
+        case "could not find expected ':'": Wording(message: "a key must be followed by ':'")
+        case "found unexpected end of stream", "found unexpected document indicator":
+            Wording(message: "a quote must be closed", isAboutContext: true)
+        case "did not find expected ',' or ']'":
+            Wording(
+                message: "the list opened at \(opened) must go on with ',' or end with ']'",
+                note: "in brackets a value that holds one of , [ ] { } must be quoted")
+        case "did not find expected ',' or '}'":
+            Wording(
+                message: "the mapping opened at \(opened) must go on with ',' or end with '}'",
+                note: "in braces a value that holds one of , [ ] { } must be quoted")
         case "found unknown escape character":
-            return ("double quotes know no such escape", ["single quotes take a backslash as it is"])
-        case "found character that cannot start any token":
-            return ("a value cannot begin with '\(found)'", ["quote it"])
-        case "did not find expected node content": return ("a value is missing here, found '\(found)'", [])
+            Wording(message: "double quotes know no such escape", note: "single quotes take a backslash as it is")
+        case "found character that cannot start any token": Wording(message: "a value cannot begin with '\(found)'", note: "quote it")
+        case "did not find expected node content": Wording(message: "a value must stand here instead of '\(found)'")
         case "did not find expected <document start>":
-            return ("the document has ended before this", ["is the line indented less than the first one?"])
+            Wording(message: "the document has ended before this", note: "is the line indented less than the first one?")
         case "block sequence entries are not allowed in this context":
-            return ("'-' cannot stand here", ["a list begins on a line of its own"])
-        default: return ("this is no YAML: \(problem)", [])
+            Wording(message: "'-' cannot stand here", note: "a list begins on a line of its own")
+        default: Wording(message: "this is no YAML: \(problem)")
         }
     }
 
-    /// The three values that everybody forgets to quote once.
-    private static func quoting(_ file: SourceFile, _ line: Range<Int>, _ context: SourceLocation) -> String? {
+    /// The values that everybody forgets to quote once.
+    private static func quoting(_ file: SourceFile, _ line: Range<Int>) -> String? {
         let text = file.text(line)
         guard let colon = text.firstRange(of: ": ") else { return nil }
         let value = text[colon.upperBound...].drop { $0 == " " }
@@ -69,9 +84,10 @@ struct YAMLMistake {
 }
 
 extension SourceFile {
-    fileprivate func offsetAfterScalar(at offset: Int) -> Int {
+    fileprivate func character(at offset: Int) -> String {
+        guard offset < bytes.count else { return "the end of the file" }
         var end = offset + 1
         while end < bytes.count, bytes[end] & 0xC0 == 0x80 { end += 1 }
-        return end
+        return text(offset..<end)
     }
 }

@@ -20,6 +20,10 @@ struct YAMLNode: Sendable {
     var range: Range<Int>
     /// Tagged `!!str`: never a number, bool or null.
     var isForcedText = false
+    /// A list or mapping in brackets.
+    var isFlow = false
+    /// A mapping with a mistake of its own that has been told: that it is none of what was wanted need not be said too.
+    var isReported = false
 
     /// `null`, `~` or nothing at all.
     var isNull: Bool {
@@ -27,19 +31,16 @@ struct YAMLNode: Sendable {
         return text.isEmpty || text == "~" || text == "null" || text == "Null" || text == "NULL"
     }
 
-    /// What a person would point at: of a mapping its first key, else the node.
+    /// What a person would point at: of a block mapping its first key, else the node.
     var headRange: Range<Int> {
-        switch content {
-        case .scalar: range
-        case .sequence(let items): items.first?.headRange ?? range
-        case .mapping(let entries): entries.first?.keyRange ?? range
-        }
+        if case .mapping(let entries) = content, !isFlow, let first = entries.first { return first.keyRange }
+        return range
     }
 
     /// What the value is, in words: `a list`.
     var kindInWords: String {
         switch content {
-        case .scalar: isNull ? "empty" : "text"
+        case .scalar: isNull ? "nothing" : "text"
         case .sequence: "a list"
         case .mapping: "a mapping"
         }

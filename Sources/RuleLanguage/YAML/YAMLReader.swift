@@ -116,7 +116,7 @@ struct YAMLReader: ~Copyable {
             open(anchor)
             let start = contentRange(first, hasProperties: anchor != nil || tag != nil).lowerBound
             let (items, height, end) = try sequence(depth: depth, isFlow: isFlow, start: start)
-            let node = YAMLNode(content: .sequence(items), range: start..<end)
+            let node = YAMLNode(content: .sequence(items), range: start..<end, isFlow: isFlow)
             define(anchor, node, weight: total - before, height: height)
             return (node, height)
         case .mappingStart(let anchor, let tag, let isFlow):
@@ -124,8 +124,10 @@ struct YAMLReader: ~Copyable {
             _ = try check(tag, first)
             open(anchor)
             let start = contentRange(first, hasProperties: anchor != nil || tag != nil).lowerBound
+            let findingsBefore = findings.errorCount
             let (entries, height, end) = try mapping(depth: depth, isFlow: isFlow, start: start)
-            let node = YAMLNode(content: .mapping(entries), range: start..<end)
+            var node = YAMLNode(content: .mapping(entries), range: start..<end, isFlow: isFlow)
+            node.isReported = entries.isEmpty && findings.errorCount > findingsBefore
             define(anchor, node, weight: total - before, height: height)
             return (node, height)
         default:
@@ -194,7 +196,7 @@ struct YAMLReader: ~Copyable {
             guard case .scalar(let name, let style) = key.node.content else {
                 findings.report(
                     "key", "a key must be text", at: file.location(of: key.node.range),
-                    notes: ["a value that begins with '{' or '[' must be quoted"])
+                    notes: ["a value that begins with '{', '{{' or '[' must be quoted"])
                 continue
             }
             if name == "<<", style == .plain {
