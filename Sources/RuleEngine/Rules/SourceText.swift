@@ -28,20 +28,48 @@ public struct SourceText: Hashable, Sendable {
     public init(_ text: String, file: String = "<expression>") { self.init(text, file: file, runs: []) }
 
     /// The place of a span; its length ends with the line it begins on.
-    public func location(of span: Span) -> SourceLocation {
+    public func location(of span: Span) -> SourceLocation { location(of: span.start..<max(span.start, span.end)) }
+
+    /// The place of a range of UTF-8 offsets; its length ends with the line it begins on.
+    public func location(of range: Range<Int>) -> SourceLocation {
         let bytes = Array(text.utf8)
-        let start = min(max(0, span.start), bytes.count)
-        let end = min(max(start, span.end), bytes.count)
-        let run = runs.last { $0.offset <= start } ?? runs[0]
-        let next = runs.first { $0.offset > start }?.offset ?? bytes.count
-        func columns(_ range: Range<Int>) -> Int { range.isEmpty ? 0 : String(decoding: bytes[range], as: UTF8.self).unicodeScalars.count }
-        return SourceLocation(
-            file: file, line: run.line, column: run.column + columns(min(run.offset, start)..<start),
-            length: columns(start..<max(start, min(end, next))))
+        let start = min(max(0, range.lowerBound), bytes.count)
+        let end = min(max(start, range.upperBound), bytes.count)
+        /// Column after so many bytes of a run's text.
+        func column(_ run: Run, _ offset: Int) -> Int {
+            guard offset > run.offset else { return run.column }
+            return bytes[run.offset..<offset].reduce(run.column) { $0 + ($1 & 0xC0 != 0x80 ? 1 : 0) }
+        }
+        let first = lastRun(at: start)
+        let from = column(runs[first], start)
+        var last = first
+        // A run that begins where the range ends says how wide the escape before it is.
+        while last + 1 < runs.count, runs[last + 1].offset <= end, runs[last + 1].line == runs[first].line { last += 1 }
+        var stop = end
+        if last + 1 < runs.count, runs[last + 1].offset < end {
+            // The text goes on in another line: what joins the lines (a space or line feed) is not in this one.
+            stop = runs[last + 1].offset
+            while stop > start, bytes[stop - 1] == 32 || bytes[stop - 1] == 10 { stop -= 1 }
+        }
+        return SourceLocation(file: file, line: runs[first].line, column: from, length: column(runs[last], stop) - from)
+    }
+
+    private func lastRun(at offset: Int) -> Int { max(0, (runs.firstIndex { $0.offset > offset } ?? runs.count) - 1) }
+
+    /// A part of the text, which keeps its places.
+    public func part(_ range: Range<Int>) -> SourceText {
+        let bytes = Array(text.utf8)
+        let range = range.clamped(to: 0..<bytes.count)
+        let place = location(of: range)
+        var inner = [Run(offset: 0, line: place.line, column: place.column)]
+        for run in runs where run.offset > range.lowerBound && run.offset < range.upperBound {
+            inner.append(Run(offset: run.offset - range.lowerBound, line: run.line, column: run.column))
+        }
+        return SourceText(String(decoding: bytes[range], as: UTF8.self), file: file, runs: inner)
     }
 
     /// The place of the whole.
-    public var location: SourceLocation { location(of: Span(start: 0, end: text.utf8.count)) }
+    public var location: SourceLocation { location(of: 0..<text.utf8.count) }
 
     public func diagnostic(_ found: CELDiagnostic) -> Diagnostic {
         Diagnostic(

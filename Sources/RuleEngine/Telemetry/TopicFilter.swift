@@ -62,9 +62,12 @@ public struct TopicFilter: Hashable, Sendable {
                 guard !rest || last else { try fail("'{\(name)#}' must be the last level", start..<end) }
                 levels.append(rest ? .rest(capture: String(name)) : .any(capture: String(name)))
             default:
-                if let bad = level.utf8.first(where: { "+#{}".utf8.contains($0) }) {
+                if let bad = level.utf8.first(where: { "+#".utf8.contains($0) }) {
                     // MQTT 5 §4.7.1: a wildcard stands alone in its level.
                     try fail("'\(Character(UnicodeScalar(bad)))' must stand alone in its level", start..<end)
+                }
+                if level.utf8.contains(where: { "{}".utf8.contains($0) }) {
+                    try fail("a capture '{name}' must stand alone in its level", start..<end)
                 }
                 levels.append(.literal(level))
             }
@@ -115,6 +118,8 @@ public struct TopicFilter: Hashable, Sendable {
                 return true
             }
             guard index < other.levels.count else { return false }
+            // A topic has at least one level, so '+/#' is '#'.
+            if index == 0, levels.count == 2, case .any = level, case .rest = levels[1], case .rest = other.levels[0] { return true }
             switch (level, other.levels[index]) {
             case (_, .rest): return false
             case (.literal(let own), .literal(let theirs)): if !own.utf8.elementsEqual(theirs.utf8) { return false }

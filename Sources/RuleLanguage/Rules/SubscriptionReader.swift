@@ -1,0 +1,156 @@
+import RuleEngine
+
+/// `on`: one filter or several, each with its options.
+struct SubscriptionReader {
+    let reading: FileReading
+
+    private static let keys =
+        ["topic", "decoder", "value_as", "device", "qos", "retained"].map { KnownKey($0) } + [.notSupported("time_field")]
+
+    /// What `on` says, and which captures identify an instance unless `by` says otherwise.
+    struct Subscriptions {
+        var all: [TopicSubscription]
+        /// The captures that every filter has, in the order of the first one.
+        var common: [String]
+        /// Captures of any filter.
+        var captures: Set<String>
+        var range: Range<Int>
+    }
+
+    /// Nil when something is wrong, all of which has been reported.
+    func read(_ node: YAMLNode) -> Subscriptions? {
+        var nodes = [node]
+        if case .sequence(let items) = node.content { nodes = items }
+        if nodes.isEmpty || node.isNull {
+            reading.report("topic-filter", "'on' needs a topic filter", at: node.headRange)
+            return nil
+        }
+        let all = nodes.compactMap { subscription($0) }
+        guard all.count == nodes.count, let first = all.first else { return nil }
+        let common = first.filter.captures.filter { name in all.allSatisfy { $0.filter.captures.contains(name) } }
+        return Subscriptions(all: all, common: common, captures: Set(all.flatMap(\.filter.captures)), range: node.headRange)
+    }
+
+    private func subscription(_ node: YAMLNode) -> TopicSubscription? {
+        guard case .mapping = node.content else { return filter(node, "on").map { TopicSubscription(filter: $0) } }
+        // In flow style '{site}/x' is a mapping with the one key 'site'.
+        if case .mapping(let entries) = node.content, entries.count == 1, entries[0].value.isNull,
+            !Self.keys.contains(where: { $0.name == entries[0].key })
+        {
+            reading.report(
+                "topic-filter", "a topic filter that begins with '{' must be quoted", at: node.range,
+                notes: ["without quotes YAML takes it for a mapping"])
+            return nil
+        }
+        let errors = reading.findings.errorCount
+        guard let mapping = MappingReader(node, subject: "'on'", keys: Self.keys, in: reading) else { return nil }
+        guard let topic = mapping.required("topic"), let filter = filter(topic, "topic") else { return nil }
+        var found = TopicSubscription(filter: filter)
+        if let node = mapping["decoder"], let decoder = decoder(node) { found.decoder = decoder }
+        if let node = mapping["value_as"] { found.valueAs = capture(node, "value_as", of: filter) }
+        if let node = mapping["device"] { found.device = device(node, of: filter) }
+        if let node = mapping["qos"], let qos = reading.integer(node, "qos", in: 0...2) { found.qos = UInt8(qos) }
+        if let node = mapping["retained"],
+            let retained = reading.choice(node, "retained", [("use", TopicSubscription.Retained.use), ("skip", .skip)])
+        {
+            found.retained = retained
+        }
+        return reading.findings.errorCount == errors ? found : nil
+    }
+
+    private func filter(_ node: YAMLNode, _ key: String) -> TopicFilter? {
+        guard let text = reading.text(node, key), case .scalar(_, let style) = node.content else { return nil }
+        let source = reading.file.sourceText(text, style, at: node.range)
+        let filter: TopicFilter
+        do {
+            filter = try TopicFilter(text)
+        } catch {
+            reading.findings.report("topic-filter", error.message, at: source.location(of: error.range))
+            return nil
+        }
+        for name in filter.captures {
+            let refusal =
+                name == "alertname"
+                ? "a capture cannot be named 'alertname': the label belongs to the rule's name" : Names.refusal(name, of: "a capture")
+            if let refusal {
+                reading.findings.report("reserved-name", refusal, at: source.location(of: Self.place(of: name, in: text)))
+                return nil
+            }
+        }
+        return filter
+    }
+
+    private static func place(of capture: String, in text: String) -> Range<Int> {
+        guard let found = text.firstRange(of: "{\(capture)") else { return 0..<text.utf8.count }
+        let start = text.utf8.distance(from: text.startIndex, to: found.lowerBound) + 1
+        return start..<start + capture.utf8.count
+    }
+
+    private func decoder(_ node: YAMLNode) -> TopicSubscription.Decoder? {
+        guard let name = reading.text(node, "decoder") else { return nil }
+        switch name {
+        case "auto": return .automatic
+        case "text": return .text
+        case "bytes": return .bytes
+        case _ where reading.decoders.contains(name): return .named(name)
+        default:
+            let known = ["auto", "bytes", "text"] + reading.decoders.sorted()
+            reading.report(
+                "unknown-decoder", "there is no decoder '\(name)'", at: node.range,
+                notes: ["known decoders: \(known.joined(separator: ", "))"],
+                hint: nearestName(to: name, in: known).map { "did you mean '\($0)'?" })
+            return nil
+        }
+    }
+
+    private func capture(_ node: YAMLNode, _ key: String, of filter: TopicFilter) -> String? {
+        guard let name = reading.text(node, key) else { return nil }
+        guard filter.captures.contains(name) else {
+            unknownCapture(name, key, of: filter, at: reading.file.location(of: node.range))
+            return nil
+        }
+        return name
+    }
+
+    private func unknownCapture(_ name: String, _ key: String, of filter: TopicFilter, at location: SourceLocation) {
+        let captures = filter.captures
+        reading.findings.report(
+            "unknown-capture", "'\(key)' must name captures of its topic filter: '\(name)' is none", at: location,
+            notes: [captures.isEmpty ? "the filter has no captures" : "captures: \(captures.joined(separator: ", "))"],
+            hint: nearestName(to: name, in: captures).map { "did you mean '\($0)'?" })
+    }
+
+    /// `"{site}-{sensor}"`: literal pieces and captures.
+    private func device(_ node: YAMLNode, of filter: TopicFilter) -> [TopicSubscription.DevicePart]? {
+        guard let text = reading.name(node, "device"), case .scalar(_, let style) = node.content else { return nil }
+        let source = reading.file.sourceText(text, style, at: node.range)
+        var parts: [TopicSubscription.DevicePart] = []
+        var literal: [UInt8] = []
+        let bytes = Array(text.utf8)
+        var at = 0
+        while at < bytes.count {
+            guard bytes[at] == UInt8(ascii: "{") || bytes[at] == UInt8(ascii: "}") else {
+                literal.append(bytes[at])
+                at += 1
+                continue
+            }
+            guard bytes[at] == UInt8(ascii: "{"), let close = bytes[at...].firstIndex(of: UInt8(ascii: "}")) else {
+                reading.findings.report(
+                    "unknown-capture", "'device' must be text with captures in braces: {site}-{sensor}",
+                    at: source.location(of: at..<at + 1))
+                return nil
+            }
+            let name = String(decoding: bytes[at + 1..<close], as: UTF8.self)
+            guard filter.captures.contains(name) else {
+                unknownCapture(name, "device", of: filter, at: source.location(of: at + 1..<close))
+                return nil
+            }
+            if !literal.isEmpty { parts.append(.literal(String(decoding: literal, as: UTF8.self))) }
+            literal = []
+            parts.append(.capture(name))
+            at = close + 1
+        }
+        if !literal.isEmpty { parts.append(.literal(String(decoding: literal, as: UTF8.self))) }
+        return parts
+    }
+}
