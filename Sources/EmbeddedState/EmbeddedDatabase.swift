@@ -54,7 +54,8 @@ public final class EmbeddedDatabase: Sendable {
                 // The pool sets NORMAL on its writer after opening, whatever the configuration says: NORMAL loses commits when the power goes.
                 try db.execute(sql: "PRAGMA synchronous = FULL")
                 try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
-                guard try Int.fetchOne(db, sql: "PRAGMA synchronous") == 2, try String.fetchOne(db, sql: "PRAGMA journal_mode") == "wal" else {
+                guard try Int.fetchOne(db, sql: "PRAGMA synchronous") == 2, try String.fetchOne(db, sql: "PRAGMA journal_mode") == "wal"
+                else {
                     throw StoreFailure.refused("'\(path)' cannot be set to write durably (WAL, synchronous=FULL)")
                 }
                 try db.inTransaction(.immediate) {
