@@ -1,0 +1,179 @@
+import GRDB
+import Logging
+import RuleEngine
+import Synchronization
+
+/// The clock of a scheduler.
+struct SchedulerClock: Sendable {
+    var now: @Sendable () -> Instant
+    /// Returns at the instant or later, or throws when the task is cancelled.
+    var sleep: @Sendable (Instant) async throws -> Void
+}
+
+/// Takes what comes due in one lane to the consumer, a bounded number at a time. It sleeps until the earliest due instant and is woken when
+/// something is scheduled; the table is the only truth, so nothing is lost between the two.
+final class SchedulerLane: Sendable {
+    let name: LaneName
+    private let database: EmbeddedDatabase
+    private let clock: SchedulerClock
+    private let atOnce: Int
+    private let logger: Logger
+    private let signal = Signal()
+    private let state = Mutex(State())
+
+    private struct State {
+        var isWanted = true
+        var isRunning = false
+        /// Rows with the consumer or whose outcome is being written. Only the loop takes rows out, before it reads: a reading that began before a row was
+        /// removed from the table must not offer it again.
+        var held: Set<Int64> = []
+        /// Rows whose outcome is in the table.
+        var settled: [Int64] = []
+        /// The ids of deliveries with the consumer: one at a time for one id.
+        var ids: Set<[UInt8]> = []
+        var underWay = 0
+    }
+
+    init(name: LaneName, database: EmbeddedDatabase, clock: SchedulerClock, atOnce: Int, logger: Logger) {
+        self.name = name
+        self.database = database
+        self.clock = clock
+        self.atOnce = atOnce
+        self.logger = logger
+    }
+
+    func wake() { signal.raise() }
+
+    func setWanted(_ isWanted: Bool) {
+        state.withLock { $0.isWanted = isWanted }
+        signal.raise()
+    }
+
+    /// Whether the caller is to run it: wanted, and not running yet.
+    func begin() -> Bool {
+        state.withLock { state in
+            guard state.isWanted, !state.isRunning else { return false }
+            state.isRunning = true
+            return true
+        }
+    }
+
+    /// After `begin`: until cancelled or no longer wanted; then the calls under way are awaited.
+    func run(_ consumer: any ScheduledMessageConsumer) async {
+        await withDiscardingTaskGroup { group in
+            while !Task.isCancelled, state.withLock({ $0.isWanted }) {
+                let nextLookAt = await takeDue { row in
+                    group.addTask { await self.handle(row, consumer) }
+                }
+                let timer = nextLookAt.map { instant in
+                    Task { [clock, signal] in
+                        do { try await clock.sleep(instant) } catch { return }
+                        signal.raise()
+                    }
+                }
+                await signal.wait()
+                timer?.cancel()
+            }
+        }
+        state.withLock { state in
+            state.isRunning = false
+            state.held = []
+            state.settled = []
+        }
+    }
+
+    /// Starts what is due and there is room for. Returns when to look again without being woken.
+    private func takeDue(start: (ScheduledRow) -> Void) async -> Instant? {
+        let limit = state.withLock { state in
+            state.held.subtract(state.settled)
+            state.settled = []
+            return state.underWay < atOnce ? atOnce - state.underWay + state.held.count : 0
+        }
+        // Whoever ends makes room and wakes the loop.
+        guard limit > 0 else { return nil }
+        let instant = clock.now()
+        do {
+            let page = try await database.read(.schedule) { [key = name.key] in
+                try ScheduledRows.due(in: key, at: instant, limit: limit, $0)
+            }
+            for row in page.rows where take(row) { start(row) }
+            return page.nextDueAt
+        } catch {
+            logger.error("what is due cannot be read, trying again in 1 s", metadata: ["reason": "\(error)"])
+            return clock.now() + 1_000_000_000
+        }
+    }
+
+    private func take(_ row: ScheduledRow) -> Bool {
+        state.withLock { state in
+            guard state.underWay < atOnce, !state.held.contains(row.seq) else { return false }
+            if name != .wakes, !state.ids.insert(Array(row.message.id.utf8)).inserted { return false }
+            state.held.insert(row.seq)
+            state.underWay += 1
+            return true
+        }
+    }
+
+    private func handle(_ row: ScheduledRow, _ consumer: any ScheduledMessageConsumer) async {
+        let outcome = await outcome(row, consumer)
+        let isStored = await store(outcome, of: row)
+        state.withLock { state in
+            state.underWay -= 1
+            state.ids.remove(Array(row.message.id.utf8))
+            // A row whose outcome could not be stored before the end is offered again at the next start.
+            if isStored { state.settled.append(row.seq) }
+        }
+        signal.raise()
+    }
+
+    private func outcome(_ row: ScheduledRow, _ consumer: any ScheduledMessageConsumer) async -> DeliveryOutcome {
+        if row.asksFirst || name == .wakes {
+            switch await consumer.due(row.message) {
+            case .done: return .done
+            case .later(let delay): return .later(delay)
+            case .deliver where name == .wakes:
+                logger.error("a wake is nothing to deliver", metadata: ["id": "\(row.message.id)"])
+                return .done
+            case .deliver: break
+            }
+        }
+        return await consumer.deliver(row.message)
+    }
+
+    /// Until it is written or the task is cancelled; false then.
+    private func store(_ outcome: DeliveryOutcome, of row: ScheduledRow) async -> Bool {
+        let now = clock.now()
+        while true {
+            do {
+                try await database.write { db in
+                    switch outcome {
+                    case .done: try ScheduledRows.remove(row, db)
+                    case .retry(let delay):
+                        let (attempt, overflow) = row.message.attempt.addingReportingOverflow(1)
+                        try ScheduledRows.postpone(row, to: now + delay.wholeNanoseconds, attempt: overflow ? .max : attempt, db)
+                    case .later(let delay):
+                        try ScheduledRows.postpone(row, to: now + delay.wholeNanoseconds, attempt: row.message.attempt, db)
+                    case .dead(let reason): try ScheduledRows.bury(row, reason: reason, db)
+                    }
+                }
+                return true
+            } catch {
+                logger.error(
+                    "the outcome of a message cannot be stored, trying again in 1 s",
+                    metadata: ["id": "\(row.message.id)", "reason": "\(error)"])
+            }
+            do { try await clock.sleep(clock.now() + 1_000_000_000) } catch { return false }
+        }
+    }
+}
+
+extension Duration {
+    /// At least 0; saturates at the end of the range. Rounded up: a message never comes early.
+    fileprivate var wholeNanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        guard self > .zero else { return 0 }
+        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, overflowToo) = whole.addingReportingOverflow((attoseconds + 999_999_999) / 1_000_000_000)
+        return overflow || overflowToo ? .max : sum
+    }
+}
