@@ -47,7 +47,7 @@ extension SchedulerContract {
             try expect(calls[0].message == message, "\(calls[0].message) is not \(message)")
         },
         SchedulerClause(description: "a wake comes due with its group key and no content") { bench in
-            let message = ScheduledMessage(id: "w", kind: .wake(groupKey: "{}/{a=\"b.c\"}:{d=\"ü #*%\"}"), dueAt: bench.now())
+            let message = ScheduledMessage(id: "w", kind: .wake(groupKey: "{}/{a=\"b.c\"}:{d=\"ü #*%\"}"), dueAt: bench.now(plus: 0))
             let calls = try await bench.run(messages: [message], calls: 1)
             try expect(calls[0].stage == .due, "it went to \(calls[0].stage)")
             try expect(calls[0].message == message, "\(calls[0].message) is not \(message)")
