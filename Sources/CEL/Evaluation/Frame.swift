@@ -1,0 +1,76 @@
+/// What one evaluation works on: the caller's slots, the variables of comprehensions, and what is left of the limits.
+struct Frame {
+    let slots: UnsafePointer<Slot>
+    /// Each points to a value that outlives the body it is bound in: an element of a list, or a temporary of the comprehension.
+    let locals: UnsafeMutablePointer<UnsafePointer<Value>?>
+    unowned(unsafe) let strings: InternedStrings
+    private(set) var steps: Int
+    private(set) var memory: Int
+    /// Set while an evaluation is explained.
+    var trace: Trace?
+
+    init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<UnsafePointer<Value>?>, strings: InternedStrings, limits: Limits) {
+        self.slots = slots
+        self.locals = locals
+        self.strings = strings
+        steps = limits.steps
+        memory = limits.memory
+    }
+
+    /// Takes steps from the budget of the evaluation.
+    @inline(__always)
+    mutating func charge(_ count: Int, _ span: Span) throws(Fault) {
+        steps &-= count
+        if steps < 0 {
+            steps = 0
+            throw Fault(.limit, span, "the expression takes too many steps")
+        }
+    }
+
+    /// Takes bytes that a new value needs from the budget of the evaluation.
+    @inline(__always)
+    mutating func allocate(_ bytes: Int, _ span: Span) throws(Fault) {
+        let (rest, isOver) = memory.subtractingReportingOverflow(bytes)
+        if isOver || rest < 0 {
+            memory = 0
+            throw Fault(.limit, span, "the expression's values take too much memory")
+        }
+        memory = rest
+    }
+
+    /// CEL's `==`, its work charged.
+    mutating func areEqual(_ left: Value, _ right: Value, _ span: Span) throws(Fault) -> Bool {
+        switch (left, right) {
+        case (.list(let a), .list(let b)):
+            guard a.count == b.count else { return false }
+            for index in a.indices {
+                try charge(1, span)
+                if try !areEqual(a[index], b[index], span) { return false }
+            }
+            return true
+        case (.map(let a), .map(let b)):
+            guard a.count == b.count else { return false }
+            for entry in a.storage.entries {
+                try charge(2, span)
+                guard let value = b[entry.key] else { return false }
+                if try !areEqual(value, entry.value, span) { return false }
+            }
+            return true
+        case (.optional(let a), .optional(let b)):
+            guard let left = a.wrapped, let right = b.wrapped else { return a.wrapped == nil && b.wrapped == nil }
+            try charge(1, span)
+            return try areEqual(left, right, span)
+        case (.string(let a), .string(let b)):
+            if a.utf8.count > 256 { try charge(a.utf8.count / 32, span) }
+            return a.hasSameBytes(as: b)
+        case (.bytes(let a), .bytes(let b)):
+            if a.count > 256 { try charge(a.count / 32, span) }
+            return a == b
+        default: return left.isEqual(to: right)
+        }
+    }
+}
+
+/// The bytes a list or map of that many elements is charged with.
+func listBytes(_ count: Int) -> Int { 32 &+ count &* MemoryLayout<Value>.stride }
+func mapBytes(_ count: Int) -> Int { 64 &+ count &* MemoryLayout<CELMap.Entry>.stride }
