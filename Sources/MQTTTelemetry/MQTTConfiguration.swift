@@ -85,7 +85,7 @@ public struct MQTTConfiguration: Sendable {
     private func checkFiles() throws(Mistake) {
         guard (certFile == nil) == (keyFile == nil) else {
             throw Mistake(
-                key: certFile == nil ? "mqtt.key_file" : "mqtt.cert_file", message: "a client certificate needs both cert_file and key_file"
+                key: certFile == nil ? "mqtt.cert_file" : "mqtt.key_file", message: "a client certificate needs both cert_file and key_file"
             )
         }
         for (key, file) in [("mqtt.ca_file", caFile), ("mqtt.cert_file", certFile), ("mqtt.key_file", keyFile)] {

@@ -1,0 +1,196 @@
+import Foundation
+import Glibc
+
+struct WireFailure: Error, CustomStringConvertible {
+    var description: String
+}
+
+/// One packet: its first byte and what follows the length.
+struct WirePacket: Sendable, Equatable {
+    var first: UInt8
+    var body: [UInt8]
+
+    enum Kind: UInt8 {
+        case connect = 1
+        case connack, publish, puback, pubrec, pubrel, pubcomp, subscribe, suback, unsubscribe, unsuback, pingreq, pingresp, disconnect
+    }
+    var kind: Kind? { Kind(rawValue: first >> 4) }
+    /// Of the kinds that begin with one.
+    var packetID: UInt16 { body.count > 1 ? UInt16(body[0]) << 8 | UInt16(body[1]) : 0 }
+
+    init(first: UInt8, body: [UInt8]) {
+        self.first = first
+        self.body = body
+    }
+
+    init(_ kind: Kind, flags: UInt8 = 0, _ body: [UInt8]) { self.init(first: kind.rawValue << 4 | flags, body: body) }
+
+    static func string(_ text: String) -> [UInt8] {
+        let bytes = Array(text.utf8)
+        return [UInt8(bytes.count >> 8), UInt8(bytes.count & 255)] + bytes
+    }
+
+    static func word(_ number: UInt16) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 255)] }
+
+    /// Of MQTT 3.1.1, as a broker sends it.
+    static func publish(_ topic: String, _ payload: String, qos: UInt8, packetID: UInt16, duplicate: Bool = false) -> WirePacket {
+        WirePacket(
+            .publish, flags: (duplicate ? 8 : 0) | qos << 1, string(topic) + (qos > 0 ? word(packetID) : []) + Array(payload.utf8))
+    }
+
+    var bytes: [UInt8] {
+        var length: [UInt8] = []
+        var left = body.count
+        repeat {
+            length.append(UInt8(left % 128) | (left >= 128 ? 128 : 0))
+            left /= 128
+        } while left > 0
+        return [first] + length + body
+    }
+}
+
+/// A TCP connection that speaks single packets, for tests that look at the wire. Calls block, for at most fifteen seconds.
+final class WireConnection: Sendable {
+    private let descriptor: Int32
+
+    init(descriptor: Int32) {
+        self.descriptor = descriptor
+        var limit = timeval(tv_sec: 15, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    convenience init(port: UInt16) throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = loopback(port: port)
+        let code = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        }
+        guard code == 0 else { throw WireFailure(description: "connect: \(String(cString: strerror(errno)))") }
+        self.init(descriptor: descriptor)
+    }
+
+    deinit { close(descriptor) }
+
+    func send(_ packet: WirePacket) throws {
+        let bytes = packet.bytes
+        guard Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+            throw WireFailure(description: "send: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    func receive() throws -> WirePacket {
+        let first = try bytes(1)[0]
+        var length = 0
+        var shift = 0
+        while true {
+            let byte = try bytes(1)[0]
+            length |= Int(byte & 127) << shift
+            shift += 7
+            if byte < 128 || shift > 21 { break }
+        }
+        return WirePacket(first: first, body: try bytes(length))
+    }
+
+    /// Skips keep-alive and the like.
+    func receive(_ kind: WirePacket.Kind) throws -> WirePacket {
+        while true {
+            let packet = try receive()
+            if packet.kind == kind { return packet }
+            guard packet.kind == .pingreq else {
+                throw WireFailure(description: "expected \(kind), got \(packet)")
+            }
+            try send(WirePacket(.pingresp, []))
+        }
+    }
+
+    /// Whether nothing is there to read.
+    var isSilent: Bool {
+        var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&polled, 1, 200) == 0
+    }
+
+    /// Whether the other side has closed; reads away what comes before.
+    func waitForEnd() -> Bool {
+        while true {
+            do { _ = try receive() } catch let failure as WireFailure { return failure.description == "end" } catch { return false }
+        }
+    }
+
+    /// Ends without a word: RST.
+    func abort() {
+        var lingering = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &lingering, socklen_t(MemoryLayout<linger>.size))
+        shutdown(descriptor, Int32(SHUT_RDWR))
+    }
+
+    private func bytes(_ count: Int) throws -> [UInt8] {
+        var got = [UInt8](repeating: 0, count: count)
+        var at = 0
+        while at < count {
+            let read = got.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress.map { $0 + at }, count - at, 0) }
+            guard read != 0 else { throw WireFailure(description: "end") }
+            guard read > 0 else { throw WireFailure(description: "receive: \(String(cString: strerror(errno)))") }
+            at += read
+        }
+        return got
+    }
+}
+
+private func loopback(port: UInt16) -> sockaddr_in {
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    return address
+}
+
+/// Plays a broker by a script: each test says what is sent when.
+final class ScriptedBroker: Sendable {
+    private let descriptor: Int32
+    let port: UInt16
+
+    init() throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = loopback(port: 0)
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        let code = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, size) | listen(descriptor, 8) | getsockname(descriptor, $0, &size)
+            }
+        }
+        guard code == 0 else { throw WireFailure(description: "listen: \(String(cString: strerror(errno)))") }
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit { close(descriptor) }
+
+    /// The next client that gets as far as CONNECT; who only knocks is let go.
+    func accept() throws -> WireConnection {
+        while true {
+            var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&polled, 1, 15_000) > 0 else { throw WireFailure(description: "no client came") }
+            let connection = WireConnection(descriptor: Glibc.accept(descriptor, nil, nil))
+            if (try? connection.receive(.connect)) != nil { return connection }
+        }
+    }
+
+    /// Accepts a 3.1.1 client and answers its CONNECT.
+    func accept(sessionPresent: Bool) throws -> WireConnection {
+        let connection = try accept()
+        try connection.send(WirePacket(.connack, [sessionPresent ? 1 : 0, 0]))
+        return connection
+    }
+}
+
+/// Runs blocking test code on a thread of its own.
+func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread {
+            do { continuation.resume(returning: try body()) } catch { continuation.resume(throwing: error) }
+        }
+    }
+}
+
+/// A port of the loopback that is free now.
+func freePort() throws -> UInt16 { try ScriptedBroker().port }
