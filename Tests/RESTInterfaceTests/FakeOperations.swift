@@ -17,6 +17,8 @@ actor FakeOperations: ServerOperations {
     /// Names of the groups whose text was only checked.
     private(set) var checkedGroups: [String] = []
     private(set) var reloads = 0
+    /// Runs while a reload is under way.
+    var duringReload: @Sendable () async -> Void = {}
 
     init(_ prepare: @Sendable (isolated FakeOperations) -> Void = { _ in }) async { prepare(self) }
 
@@ -60,6 +62,7 @@ actor FakeOperations: ServerOperations {
 
     func reload() async throws(StoreFailure) -> ReloadOutcome {
         reloads += 1
+        await duringReload()
         return reloadOutcome
     }
 

@@ -13,7 +13,7 @@ struct APIResponder: HTTPResponder {
 
     func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
         let startedAt = ContinuousClock.now
-        let requestID = context.logger[metadataKey: "hb.request.id"]?.description ?? "-"
+        let requestID = context.logger[metadataKey: "hb.request.id"]?.description ?? RequestID().description
         var metadata: Logger.Metadata = [
             "request": "\(requestID)", "method": "\(request.method.rawValue)", "path": "\(request.uri.path.prefix(300))",
         ]
