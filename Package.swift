@@ -71,6 +71,12 @@ let package = Package(
         tests("RuleEngineTests", ["RuleEngine", "CEL", "TestSupport"]),
         tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"]),
         tests(
+            "RESTInterfaceTests",
+            [
+                "RESTInterface", "RuleEngine", .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"), logging, lifecycle,
+            ]),
+        tests(
             "IntegrationTests",
             [
                 "RuleEngine", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels", "TestSupport",

@@ -16,12 +16,14 @@ public struct PrometheusText: Sendable {
     public struct Sample: Sendable {
         public var labels: Labels
         public var value: Double
-        public init(_ labels: Labels = [], _ value: Double) {
+        public init(_ labels: Labels, _ value: Double) {
             self.labels = labels
             self.value = value
         }
         /// Above 2^53 the number is rounded, as whoever reads it would.
-        public init(_ labels: Labels = [], _ value: some BinaryInteger) { self.init(labels, Double(value)) }
+        public init(_ labels: Labels, _ value: some BinaryInteger) { self.init(labels, Double(value)) }
+        public init(_ value: Double) { self.init([], value) }
+        public init(_ value: some BinaryInteger) { self.init([], Double(value)) }
     }
 
     /// Observations counted by upper bounds.
@@ -31,7 +33,7 @@ public struct PrometheusText: Sendable {
         public var buckets: [(upperBound: Double, count: Int64)]
         public var sum: Double
         public var count: Int64
-        public init(_ labels: Labels = [], buckets: [(upperBound: Double, count: Int64)], sum: Double, count: Int64) {
+        public init(labels: Labels = [], buckets: [(upperBound: Double, count: Int64)], sum: Double, count: Int64) {
             self.labels = labels
             self.buckets = buckets
             self.sum = sum

@@ -22,6 +22,8 @@ public struct RESTServer: Service, CustomStringConvertible {
     let responder: APIResponder
     let logger: Logger
     let onListening: @Sendable (HTTPAddress) async -> Void
+    /// `Self.shutdownGrace`; tests shorten or lengthen it.
+    var grace = Self.shutdownGrace
 
     /// - Parameter onListening: called once, with the port that the system chose where `address` has port 0.
     public init(
@@ -56,7 +58,7 @@ public struct RESTServer: Service, CustomStringConvertible {
                 group.addTask {
                     // Idle connections are closed at once by Hummingbird; this is for clients that never end a request.
                     try? await gracefulShutdown()
-                    try? await Task.sleep(for: Self.shutdownGrace)
+                    try? await Task.sleep(for: grace)
                 }
                 try await group.next()
                 group.cancelAll()

@@ -1,3 +1,4 @@
+import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
@@ -12,7 +13,7 @@ struct APIResponder: HTTPResponder {
 
     func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
         let startedAt = ContinuousClock.now
-        let requestID = context.logger[metadataKey: "hb.request.id"]?.description ?? "-"
+        let requestID = context.logger[metadataKey: "hb.request.id"]?.description ?? RequestID().description
         var metadata: Logger.Metadata = [
             "request": "\(requestID)", "method": "\(request.method.rawValue)", "path": "\(request.uri.path.prefix(300))",
         ]
@@ -42,14 +43,12 @@ struct APIResponder: HTTPResponder {
 
     private func answer(to request: Request) async throws -> Answer {
         let changes = request.method != .get && request.method != .head
-        // A target in absolute form names the host instead of the Host header (RFC 9112 §3.2.2).
-        let target = request.uri.host.map { host in host + (request.uri.port.map { ":\($0)" } ?? "") }
-        for authority in [request.head.authority] + (target.map { [$0] } ?? []) {
-            if let refusal = RequestOrigin.refusal(
-                authority: authority, origin: request.headers[.origin], fetchSite: request.headers[.secFetchSite], changes: changes)
-            {
-                throw refusal
-            }
+        // The first Host header is `authority`; one among the others is a second (RFC 9112 §3.2: it must be refused).
+        guard !request.headers.contains(.secondHost) else { throw Problem.invalid("a request must have one Host header") }
+        if let refusal = RequestOrigin.refusal(
+            authority: request.head.authority, origin: request.headers[.origin], fetchSite: request.headers[.secFetchSite], changes: changes
+        ) {
+            throw refusal
         }
         switch table.match(request.method, request.uri.path) {
         case .unknownPath: throw Problem(.notFound, "there is nothing at '\(request.uri.path.prefix(300))'")

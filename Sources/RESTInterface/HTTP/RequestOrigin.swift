@@ -4,7 +4,7 @@
 /// 127.0.0.1 (DNS rebinding) sends that name as Host; a page of another origin sends its Origin with whatever changes something.
 enum RequestOrigin {
     /// - Parameters:
-    ///   - authority: the Host header, or the target's authority when the request line has one.
+    ///   - authority: the Host header.
     ///   - changes: whether the request may change something.
     static func refusal(authority: String?, origin: String?, fetchSite: String?, changes: Bool) -> Problem? {
         guard let authority, !authority.isEmpty else { return .invalid("a request must have a Host header") }

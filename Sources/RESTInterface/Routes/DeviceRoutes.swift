@@ -39,6 +39,7 @@ struct DeviceRoutes: Sendable {
     @Sendable private func patch(_ request: APIRequest) async throws -> Answer {
         let id = try request.name("id")
         let changes = try request.object(of: DeviceRecord.writableMembers)
+        try changes.requireName(id, in: "id")
         return try await turns.take {
             guard let device = try await operations.device(id: id) else { throw Self.absent(id) }
             let changed = try DeviceRecord(id: id, device.writable.merging(patch: changes))
