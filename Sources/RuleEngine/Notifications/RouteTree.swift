@@ -12,6 +12,11 @@ public struct RouteMistake: Error, Sendable, Equatable, CustomStringConvertible 
     public var path: [Int]
     public var problem: Problem
 
+    public init(path: [Int], problem: Problem) {
+        self.path = path
+        self.problem = problem
+    }
+
     public var description: String {
         switch problem {
         case .rootWithoutReceiver: "the root route must have a receiver"
