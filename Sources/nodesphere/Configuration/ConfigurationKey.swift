@@ -1,0 +1,65 @@
+import Foundation
+
+/// A key of the configuration: its name, default and meaning.
+struct ConfigurationKey: Sendable {
+    enum Kind: Sendable {
+        case text, bool, duration, size, integer
+    }
+    var name: String
+    var kind: Kind
+    var defaultValue: String?
+    var isSecret: Bool
+    /// Reserved for a part that is to come: taken, not used, and said so.
+    var isLater: Bool
+
+    init(_ name: String, _ kind: Kind = .text, default defaultValue: String? = nil, secret isSecret: Bool = false, later isLater: Bool = false) {
+        self.name = name
+        self.kind = kind
+        self.defaultValue = defaultValue
+        self.isSecret = isSecret
+        self.isLater = isLater
+    }
+
+    /// `NODESPHERE_MONGODB_URI` of `mongodb.uri`.
+    var environmentVariable: String { "NODESPHERE_" + name.uppercased().replacingOccurrences(of: ".", with: "_") }
+
+    static let all: [ConfigurationKey] = [
+        ConfigurationKey("http.listen", default: "127.0.0.1:8080"),
+        ConfigurationKey("mqtt.url", default: "mqtt://localhost:1883"),
+        ConfigurationKey("mqtt.username"),
+        ConfigurationKey("mqtt.password", secret: true),
+        ConfigurationKey("mqtt.client_id"),
+        ConfigurationKey("mqtt.version", default: "5"),
+        ConfigurationKey("mqtt.ca_file"),
+        ConfigurationKey("mqtt.cert_file"),
+        ConfigurationKey("mqtt.key_file"),
+        ConfigurationKey("mqtt.share_group"),
+        ConfigurationKey("rules.path", default: "rules"),
+        ConfigurationKey("rules.watch", .bool, default: "true"),
+        ConfigurationKey("notifications.file", default: "notifications.yaml"),
+        ConfigurationKey("data.path", default: "data"),
+        ConfigurationKey("mongodb.uri", secret: true),
+        ConfigurationKey("amqp.url", secret: true),
+        ConfigurationKey("amqp.prefix", default: "nodesphere"),
+        ConfigurationKey("amqp.ca_file"),
+        ConfigurationKey("instances.max", .integer, default: "1000000"),
+        ConfigurationKey("instances.forget_after", .duration, default: "7d"),
+        ConfigurationKey("alerts.keep_resolved", .duration, default: "24h"),
+        ConfigurationKey("external_url", default: ""),
+        ConfigurationKey("log.level", default: "info"),
+        ConfigurationKey("log.format", default: "text"),
+        ConfigurationKey("plugins.path", default: "plugins", later: true),
+        ConfigurationKey("journal.enabled", .bool, later: true),
+        ConfigurationKey("journal.retain", .duration, later: true),
+        ConfigurationKey("journal.max_size", .size, later: true),
+        ConfigurationKey("influxdb.url", later: true),
+        ConfigurationKey("influxdb.database", later: true),
+        ConfigurationKey("influxdb.username", later: true),
+        ConfigurationKey("influxdb.password", secret: true, later: true),
+        ConfigurationKey("influxdb.token", secret: true, later: true),
+        ConfigurationKey("mysql.url", secret: true, later: true),
+        ConfigurationKey("time_zone", later: true),
+        ConfigurationKey("allowed_lateness", .duration, later: true),
+    ]
+}
+

@@ -1,0 +1,138 @@
+import Foundation
+import RuleEngine
+import RuleLanguage
+
+/// The effective configuration: defaults, under `nodesphere.yaml`, under `NODESPHERE_*`, under flags.
+struct ServerConfiguration: Sendable {
+    enum Origin: Sendable, Equatable {
+        case builtIn
+        case file(SourceLocation)
+        case environment(String)
+        case flag(String)
+
+        var description: String {
+            switch self {
+            case .builtIn: "default"
+            case .file(let place): "\(place.file):\(place.line)"
+            case .environment(let name): "environment \(name)"
+            case .flag(let name): "flag \(name)"
+            }
+        }
+    }
+    struct Entry: Sendable {
+        var value: String
+        var origin: Origin
+    }
+
+    private(set) var entries: [String: Entry] = [:]
+    /// What is odd but does no harm.
+    private(set) var warnings: [String] = []
+    let file: String?
+
+    /// Why there is no configuration.
+    struct Failure: Error {
+        var diagnostics: [Diagnostic] = []
+        var messages: [String] = []
+        var lines: [RuleLoader.Source] = []
+
+        /// As people read it.
+        var text: String {
+            let renderer = DiagnosticRenderer(sources: lines)
+            return diagnostics.map(renderer.render).joined() + messages.map { "error: \($0)\n" }.joined()
+        }
+    }
+
+    /// - Parameters:
+    ///   - file: as given by `--config`; nil: `nodesphere.yaml` in the working directory when it is there.
+    ///   - flags: values of command line flags by key.
+    init(file given: String?, environment: [String: String], flags: [(key: String, flag: String, value: String?)] = []) throws(Failure) {
+        var failure = Failure()
+        for key in ConfigurationKey.all { entries[key.name] = key.defaultValue.map { Entry(value: $0, origin: .builtIn) } }
+        file = given ?? (FileManager.default.fileExists(atPath: "nodesphere.yaml") ? "nodesphere.yaml" : nil)
+        if let file { readFile(file, &failure) }
+        readEnvironment(environment, &failure)
+        for flag in flags {
+            if let value = flag.value { entries[flag.key] = Entry(value: value, origin: .flag(flag.flag)) }
+        }
+        for key in ConfigurationKey.all { check(key, &failure) }
+        guard failure.diagnostics.isEmpty, failure.messages.isEmpty else { throw failure }
+    }
+
+    private mutating func readFile(_ file: String, _ failure: inout Failure) {
+        guard let bytes = FileManager.default.contents(atPath: file) else {
+            failure.messages.append("the configuration file '\(file)' cannot be read")
+            return
+        }
+        failure.lines.append(RuleLoader.Source(name: file, bytes: Array(bytes)))
+        let (settings, diagnostics) = SettingsFile.read(name: file, bytes: Array(bytes))
+        failure.diagnostics += diagnostics.filter { $0.severity == .error }
+        let names = ConfigurationKey.all.flatMap { $0.isSecret ? [$0.name, $0.name + "_file"] : [$0.name] }
+        for setting in settings.settings {
+            guard names.contains(setting.path) else {
+                if setting.path.hasPrefix("scripts.") || setting.path.hasPrefix("recorder.") || setting.path.hasPrefix("zones.")
+                    || setting.path.hasPrefix("location.")
+                {
+                    warnings.append("\(setting.location.file):\(setting.location.line): '\(setting.path)' is not used by this version")
+                    continue
+                }
+                failure.diagnostics.append(
+                    Diagnostic(
+                        code: "unknown-key", "unknown setting '\(setting.path)'", at: setting.location,
+                        hint: nearestName(to: setting.path, in: names).map { "did you mean '\($0)'?" }))
+                continue
+            }
+            set(setting.path, setting.value, .file(setting.location), &failure)
+        }
+    }
+
+    private mutating func readEnvironment(_ environment: [String: String], _ failure: inout Failure) {
+        let keys = Dictionary(uniqueKeysWithValues: ConfigurationKey.all.map { ($0.environmentVariable, $0) })
+        for (name, value) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix("NODESPHERE_") && !name.hasPrefix("NODESPHERE_TEST_") {
+            if let key = keys[name] {
+                set(key.name, value, .environment(name), &failure)
+            } else if name.hasSuffix("_FILE"), let key = keys[String(name.dropLast(5))], key.isSecret {
+                set(key.name + "_file", value, .environment(name), &failure)
+            } else {
+                warnings.append("the environment variable \(name) is no setting and is not used")
+            }
+        }
+    }
+
+    /// Sets a value, or the content of the file that `…_file` names.
+    private mutating func set(_ path: String, _ value: String, _ origin: Origin, _ failure: inout Failure) {
+        if let key = ConfigurationKey.all.first(where: { $0.isSecret && $0.name + "_file" == path }) {
+            guard let content = FileManager.default.contents(atPath: value) else {
+                failure.messages.append("'\(path)': the file '\(value)' cannot be read")
+                return
+            }
+            let text = String(decoding: content, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+            entries[key.name] = Entry(value: text, origin: origin)
+            return
+        }
+        if value.isEmpty {
+            entries[path] = nil
+        } else {
+            entries[path] = Entry(value: value, origin: origin)
+        }
+    }
+
+    private mutating func check(_ key: ConfigurationKey, _ failure: inout Failure) {
+        guard let entry = entries[key.name] else { return }
+        if key.isLater, entry.origin != .builtIn { warnings.append("'\(key.name)' (\(entry.origin.description)) is not used by this version") }
+        let rule: String?
+        switch key.kind {
+        case .text: rule = nil
+        case .bool: rule = ["true", "false"].contains(entry.value) ? nil : "must be true or false"
+        case .duration: rule = Duration(ruleText: entry.value) == nil ? "must be a duration, such as 5m" : nil
+        case .integer: rule = Int(entry.value).map { $0 > 0 } ?? false ? nil : "must be a whole number above 0"
+        case .size: rule = nil
+        }
+        if let rule { failure.messages.append("'\(key.name)' \(rule), not '\(entry.value)' (\(entry.origin.description))") }
+    }
+
+    subscript(name: String) -> String? { entries[name]?.value }
+    func text(_ name: String) -> String { entries[name]?.value ?? "" }
+    func bool(_ name: String) -> Bool { entries[name]?.value == "true" }
+    func duration(_ name: String) -> Duration { entries[name].flatMap { Duration(ruleText: $0.value) } ?? .zero }
+    func integer(_ name: String) -> Int { entries[name].flatMap { Int($0.value) } ?? 0 }
+}

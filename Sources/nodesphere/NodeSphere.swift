@@ -1,0 +1,1 @@
+@main struct NodeSphere { static func main() {} }
