@@ -65,7 +65,7 @@ import Testing
     @Test(arguments: [
         ("a: &a [*a]", "alias"), ("a: &a {b: &b [*a]}", "alias"), ("groups: [", "yaml"), ("groups: \"\\q\"", "yaml"),
         ("groups:\n\t- a", "tab"), ("groups: \u{1}", "encoding"), ("--- a\n--- b", "several-documents"), ("%FOO\n", "yaml"),
-        ("!!binary x", "wrong-type"), ("groups: !<x> []", "tag"), ("'\u{85}': |\n x\u{2028}y", "unknown-key"), ("? [a]\n: b", "key"),
+        ("!!binary x", "wrong-type"), ("groups: !<x> []", "tag"), ("a: \"x\u{2028}y\u{85}\"", "missing-key"), ("? [a]\n: b", "key"),
         ("- - - - a", "wrong-type"), ("a: b: c", "yaml"), ("\"", "yaml"), ("&", "yaml"), ("*", "yaml"), ("{", "yaml"), ("[}", "yaml"),
     ]) func `broken YAML is one clear error`(_ yaml: String, _ code: String) {
         let diagnostics = load(yaml).diagnostics

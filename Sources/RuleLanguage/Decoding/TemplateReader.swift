@@ -116,7 +116,7 @@ struct GoTemplate {
         if replacement == nil {
             note =
                 isPiped
-                ? "functions are called: {{ humanize(x) }}" : "names stand without '.' and '$': {{ labels.device }}, {{ alert.value }}"
+                ? "functions are called: {{ humanize(x) }}" : "names stand without '.' and '$': {{ labels.device }}"
         }
     }
 
