@@ -61,7 +61,7 @@ import Testing
         #expect(RuleFolder(folder.path + "/nowhere").read().sources.isEmpty)
     }
 
-    @Test func `ten thousand rules load at once, and twice as many take about twice as long`() throws {
+    @Test func `loading ten times as many rules is no quadratic work`() throws {
         func load(_ count: Int) throws -> Duration {
             var yaml = "groups:\n  - name: g\n    on: sites/{site}/{device}\n    rules:\n"
             for index in 0..<count {
@@ -76,7 +76,7 @@ import Testing
             #expect(try #require(catalog).rules.count == count)
             return elapsed
         }
-        let (once, tenfold) = (try load(1000), try load(10_000))
+        let (once, tenfold) = (try load(300), try load(3000))
         // Quadratic work would make it a hundred times.
         #expect(tenfold < once * 40)
     }
