@@ -65,7 +65,7 @@ import Testing
     @Test(arguments: [
         ("a: &a [*a]", "alias"), ("a: &a {b: &b [*a]}", "alias"), ("groups: [", "yaml"), ("groups: \"\\q\"", "yaml"),
         ("groups:\n\t- a", "tab"), ("groups: \u{1}", "encoding"), ("--- a\n--- b", "several-documents"), ("%FOO\n", "yaml"),
-        ("!!binary x", "wrong-type"), ("groups: !<x> []", "tag"), ("'\u{85}': |\n x\u{2028}y", "unknown-key"), ("? [a]\n: b", "key"),
+        ("!!binary x", "wrong-type"), ("groups: !<x> []", "tag"), ("a: \"x\u{2028}y\u{85}\"", "missing-key"), ("? [a]\n: b", "key"),
         ("- - - - a", "wrong-type"), ("a: b: c", "yaml"), ("\"", "yaml"), ("&", "yaml"), ("*", "yaml"), ("{", "yaml"), ("[}", "yaml"),
     ]) func `broken YAML is one clear error`(_ yaml: String, _ code: String) {
         let diagnostics = load(yaml).diagnostics
@@ -87,15 +87,35 @@ import Testing
         #expect(load([UInt8](repeating: 10, count: 100_000)).diagnostics.map(\.code) == ["empty-file"])
     }
 
+    @Test func `the length of expressions and texts is bounded`() {
+        let long = "'" + String(repeating: "x", count: 20_000) + "'"
+        let body = "alert: A, every: 1m, expr: \"\(long) == ''\", annotations: {a: \(long)}"
+        #expect(load("groups: [{name: g, rules: [{\(body)}]}]").diagnostics.map(\.code) == ["too-long", "too-long"])
+    }
+
     @Test(arguments: ["[", "{", "- ", "? ", "{a: ", "[{"]) func `depth is bounded`(_ opening: String) {
         #expect(load(String(repeating: opening, count: 100_000)).diagnostics.count == 1)
     }
 
     @Test func `whatever bytes a file holds, loading ends with a catalogue or with errors`() throws {
+        try mutate(GoldenTests.folder, rounds: 2000) { source in
+            let (catalog, diagnostics) = loader.load(files: [source])
+            #expect((catalog == nil) == diagnostics.hasErrors)
+            return diagnostics
+        }
+        try mutate(GoldenTests.notifications, rounds: 1000) { source in
+            let (configuration, diagnostics) = notificationReader.read(source)
+            #expect((configuration == nil) == diagnostics.hasErrors)
+            #expect(NotificationFileReader.redacted(source).bytes.count <= source.bytes.count)
+            return diagnostics
+        }
+    }
+
+    private func mutate(_ folder: URL, rounds: Int, _ read: (RuleLoader.Source) -> [Diagnostic]) throws {
         var random = SplitMix(state: 42)
-        let files = try GoldenTests.names.map { [UInt8](try Data(contentsOf: GoldenTests.folder.appending(path: "\($0).yaml"))) }
+        let files = try GoldenTests.names(in: folder).map { [UInt8](try Data(contentsOf: folder.appending(path: "\($0).yaml"))) }
         let alphabet = Array("{}[]:-?&*!|>'\"%@`#,\n\t\r \\x0u{{}}$+/é\u{2028}\u{85}".utf8) + [0, 0xFF, 0xC3, 0xE2]
-        for round in 0..<4000 {
+        for round in 0..<rounds {
             var bytes = files[round % files.count]
             for _ in 0..<Int.random(in: 1...6, using: &random) where !bytes.isEmpty {
                 let at = Int.random(in: 0..<bytes.count, using: &random)
@@ -107,10 +127,8 @@ import Testing
                 }
             }
             let source = RuleLoader.Source(name: "f", bytes: bytes)
-            let (catalog, diagnostics) = loader.load(files: [source])
-            #expect((catalog == nil) == diagnostics.hasErrors)
             let renderer = DiagnosticRenderer(sources: [source])
-            for diagnostic in diagnostics { #expect(!renderer.render(diagnostic).isEmpty) }
+            for diagnostic in read(source) { #expect(!renderer.render(diagnostic).isEmpty) }
         }
     }
 }

@@ -64,6 +64,31 @@ import Testing
         #expect(TopicFilter.covering(all).map(\.subscription) == ["a/+", "$share/g/a/b", "b/#", "c"])
     }
 
+    @Test func `nothing is missing from the covering set, and nothing is needless in it`() throws {
+        var random = SplitMix(state: 11)
+        let pieces = ["a", "b", "+", "$s", ""]
+        for _ in 0..<300 {
+            let filters = try (0..<8).map { _ in
+                let count = Int.random(in: 1...3, using: &random)
+                let levels = (0..<count).map { index in
+                    index == count - 1 && Int.random(in: 0..<4, using: &random) == 0 ? "#" : pieces.randomElement(using: &random) ?? "a"
+                }
+                let text = levels.joined(separator: "/")
+                return try TopicFilter((Bool.random(using: &random) ? "" : "$share/g/") + (text.isEmpty ? "a" : text))
+            }
+            let kept = TopicFilter.covering(filters)
+            for (index, filter) in kept.enumerated() {
+                #expect(!kept.enumerated().contains { $0.offset != index && $0.element.covers(filter) })
+            }
+            #expect(filters.allSatisfy { filter in kept.contains { $0.covers(filter) } })
+        }
+    }
+
+    @Test func `the levels of a filter are bounded`() {
+        #expect((try? TopicFilter(String(repeating: "/", count: 199))) != nil)
+        #expect((try? TopicFilter(String(repeating: "/", count: 200))) == nil)
+    }
+
     @Test func `captures are named in the order of their levels`() throws {
         let filter = try TopicFilter("$share/g/{site}/+/x/{rest#}")
         #expect(

@@ -32,16 +32,11 @@ public struct SourceText: Hashable, Sendable {
 
     /// The place of a range of UTF-8 offsets; its length ends with the line it begins on.
     public func location(of range: Range<Int>) -> SourceLocation {
-        let bytes = Array(text.utf8)
-        let start = min(max(0, range.lowerBound), bytes.count)
-        let end = min(max(start, range.upperBound), bytes.count)
-        /// Column after so many bytes of a run's text.
-        func column(_ run: Run, _ offset: Int) -> Int {
-            guard offset > run.offset else { return run.column }
-            return bytes[run.offset..<offset].reduce(run.column) { $0 + ($1 & 0xC0 != 0x80 ? 1 : 0) }
-        }
+        let count = text.utf8.count
+        let start = min(max(0, range.lowerBound), count)
+        let end = min(max(start, range.upperBound), count)
         let first = lastRun(at: start)
-        let from = column(runs[first], start)
+        let from = column(of: start, in: runs[first])
         var last = first
         // A run that begins where the range ends says how wide the escape before it is.
         while last + 1 < runs.count, runs[last + 1].offset <= end, runs[last + 1].line == runs[first].line { last += 1 }
@@ -49,23 +44,41 @@ public struct SourceText: Hashable, Sendable {
         if last + 1 < runs.count, runs[last + 1].offset < end {
             // The text goes on in another line: what joins the lines (a space or line feed) is not in this one.
             stop = runs[last + 1].offset
-            while stop > start, bytes[stop - 1] == 32 || bytes[stop - 1] == 10 { stop -= 1 }
+            stop -= bytes(start..<stop).reversed().prefix { $0 == 32 || $0 == 10 }.count
         }
-        return SourceLocation(file: file, line: runs[first].line, column: from, length: column(runs[last], stop) - from)
+        return SourceLocation(file: file, line: runs[first].line, column: from, length: column(of: stop, in: runs[last]) - from)
     }
 
-    private func lastRun(at offset: Int) -> Int { max(0, (runs.firstIndex { $0.offset > offset } ?? runs.count) - 1) }
+    /// Constant time in a text of Swift's own.
+    private func bytes(_ range: Range<Int>) -> Substring.UTF8View {
+        let start = text.utf8.index(text.utf8.startIndex, offsetBy: range.lowerBound)
+        return text.utf8[start..<text.utf8.index(start, offsetBy: range.count)]
+    }
+
+    private func column(of offset: Int, in run: Run) -> Int {
+        guard offset > run.offset else { return run.column }
+        return bytes(run.offset..<offset).reduce(run.column) { $0 + ($1 & 0xC0 != 0x80 ? 1 : 0) }
+    }
+
+    private func lastRun(at offset: Int) -> Int {
+        var low = 0
+        var high = runs.count
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if runs[middle].offset <= offset { low = middle } else { high = middle }
+        }
+        return low
+    }
 
     /// A part of the text, which keeps its places.
     public func part(_ range: Range<Int>) -> SourceText {
-        let bytes = Array(text.utf8)
-        let range = range.clamped(to: 0..<bytes.count)
-        let place = location(of: range)
-        var inner = [Run(offset: 0, line: place.line, column: place.column)]
-        for run in runs where run.offset > range.lowerBound && run.offset < range.upperBound {
+        let range = range.clamped(to: 0..<text.utf8.count)
+        let first = lastRun(at: range.lowerBound)
+        var inner = [Run(offset: 0, line: runs[first].line, column: column(of: range.lowerBound, in: runs[first]))]
+        for run in runs[(first + 1)...].prefix(while: { $0.offset < range.upperBound }) {
             inner.append(Run(offset: run.offset - range.lowerBound, line: run.line, column: run.column))
         }
-        return SourceText(String(decoding: bytes[range], as: UTF8.self), file: file, runs: inner)
+        return SourceText(String(decoding: bytes(range), as: UTF8.self), file: file, runs: inner)
     }
 
     /// The place of the whole.

@@ -74,6 +74,8 @@ public struct TopicFilter: Hashable, Sendable {
             if last { break }
             start = end + 1
         }
+        // Mosquitto refuses filters of more levels; what walks levels need not fear for its stack.
+        guard levels.count <= 200 else { try fail("a topic filter has at most 200 levels", whole) }
         self.levels = levels
         self.share = share
     }
@@ -132,13 +134,83 @@ public struct TopicFilter: Hashable, Sendable {
         return levels.count == other.levels.count
     }
 
-    /// The smallest set of `filters` that matches the same topics.
+    /// The smallest set of `filters` that matches the same topics, in their order. Linear in the number of filters.
     public static func covering(_ filters: some Sequence<TopicFilter>) -> [TopicFilter] {
-        var kept: [TopicFilter] = []
-        for filter in filters where !kept.contains(where: { $0.covers(filter) }) {
-            kept.removeAll { filter.covers($0) }
-            kept.append(filter)
+        var index = CoveringIndex()
+        let distinct = filters.filter { index.insert($0) }
+        return distinct.filter { !index.holdsOther(covering: $0) }
+    }
+}
+
+/// A tree of filters in which those that cover a given one are found level by level.
+private struct CoveringIndex {
+    private struct Node {
+        var literals: [String: Int] = [:]
+        var any: Int?
+        /// A filter goes on here with '#'.
+        var hasRest = false
+        /// A filter ends here.
+        var isEnd = false
+    }
+    private var nodes: [Node] = []
+    private var roots: [String?: Int] = [:]
+
+    /// A topic has at least one level, so '+/#' is '#'.
+    private static func levels(_ filter: TopicFilter) -> ArraySlice<TopicFilter.Level> {
+        if filter.levels.count == 2, case .any = filter.levels[0], case .rest = filter.levels[1] { return filter.levels[1...] }
+        return filter.levels[...]
+    }
+
+    private mutating func newNode() -> Int {
+        nodes.append(Node())
+        return nodes.count - 1
+    }
+
+    /// False when a filter that matches the same is there already.
+    mutating func insert(_ filter: TopicFilter) -> Bool {
+        var at = roots[filter.share] ?? newNode()
+        roots[filter.share] = at
+        for level in Self.levels(filter) {
+            switch level {
+            case .literal(let text):
+                let next = nodes[at].literals[text] ?? newNode()
+                nodes[at].literals[text] = next
+                at = next
+            case .any:
+                let next = nodes[at].any ?? newNode()
+                nodes[at].any = next
+                at = next
+            case .rest:
+                defer { nodes[at].hasRest = true }
+                return !nodes[at].hasRest
+            }
         }
-        return kept
+        defer { nodes[at].isEnd = true }
+        return !nodes[at].isEnd
+    }
+
+    func holdsOther(covering filter: TopicFilter) -> Bool {
+        guard let root = roots[filter.share] else { return false }
+        return search(root, Self.levels(filter), isFirst: true, isItself: true)
+    }
+
+    /// `isItself`: the way here is the filter's own, so that what ends here is the filter.
+    private func search(_ at: Int, _ levels: ArraySlice<TopicFilter.Level>, isFirst: Bool, isItself: Bool) -> Bool {
+        let node = nodes[at]
+        // MQTT 5 §4.7.2: a wildcard at the start does not match topics that begin with '$'.
+        var hidesWildcards = false
+        if isFirst, case .literal(let text)? = levels.first, text.hasPrefix("$") { hidesWildcards = true }
+        if node.hasRest, !hidesWildcards {
+            if case .rest? = levels.first { return !isItself }
+            return true
+        }
+        switch levels.first {
+        case nil: return node.isEnd && !isItself
+        case .rest: return false
+        case .any: return node.any.map { search($0, levels.dropFirst(), isFirst: false, isItself: isItself) } ?? false
+        case .literal(let text):
+            if let next = node.any, !hidesWildcards, search(next, levels.dropFirst(), isFirst: false, isItself: false) { return true }
+            return node.literals[text].map { search($0, levels.dropFirst(), isFirst: false, isItself: isItself) } ?? false
+        }
     }
 }

@@ -5,6 +5,8 @@ struct KnownKey {
     var name: String
     /// Why it is refused all the same: it belongs to a later version, or to another program.
     var refusal: String?
+    /// A refused key may stand with an empty value, which says nothing.
+    var allowsEmpty = false
 
     init(_ name: String) { self.name = name }
     init(_ name: String, refused refusal: String) {
@@ -12,7 +14,11 @@ struct KnownKey {
         self.refusal = refusal
     }
 
-    static func notSupported(_ name: String) -> KnownKey { KnownKey(name, refused: "'\(name)' is not supported by this version") }
+    static func notSupported(_ name: String, unlessEmpty: Bool = false) -> KnownKey {
+        var key = KnownKey(name, refused: "'\(name)' is not supported by this version")
+        key.allowsEmpty = unlessEmpty
+        return key
+    }
 }
 
 /// The entries of a mapping with known keys. Making it reports every unknown key.
@@ -38,7 +44,9 @@ struct MappingReader {
 
     private func check(_ entry: YAMLNode.Entry, _ keys: [KnownKey]) {
         if let known = keys.first(where: { $0.name == entry.key }) {
-            if let refusal = known.refusal { reading.report("not-supported", refusal, at: entry.keyRange) }
+            if let refusal = known.refusal, !(known.allowsEmpty && entry.value.isEmpty) {
+                reading.report("not-supported", refusal, at: entry.keyRange)
+            }
             return
         }
         let usable = keys.filter { $0.refusal == nil }.map(\.name)
@@ -58,9 +66,12 @@ struct MappingReader {
     /// The value of a key that must be there.
     func required(_ key: String) -> YAMLNode? {
         if let value = self[key] { return value }
-        reading.report("missing-key", "\(subject) needs '\(key)'", at: node.headRange)
+        missing("\(subject) needs '\(key)'")
         return nil
     }
 
-    func missing(_ message: String) { reading.report("missing-key", message, at: node.headRange) }
+    func missing(_ message: String) {
+        guard !node.isReported else { return }
+        reading.report("missing-key", message, at: node.headRange)
+    }
 }

@@ -113,7 +113,17 @@ extension FileReading {
         return expression(file.sourceText(text, style, at: node.range))
     }
 
+    /// The longest expression or text with expressions, in bytes; it bounds what a hostile one costs.
+    static let maximumTextLength = 16_384
+
+    func isShortEnough(_ source: SourceText) -> Bool {
+        guard source.text.utf8.count > Self.maximumTextLength else { return true }
+        findings.report("too-long", "an expression or a text has at most \(Self.maximumTextLength) bytes", at: source.location(of: 0..<1))
+        return false
+    }
+
     func expression(_ source: SourceText) -> RuleExpression? {
+        guard isShortEnough(source) else { return nil }
         let parsed = environment.parse(source.text)
         for diagnostic in parsed.diagnostics { findings.add(source.diagnostic(diagnostic)) }
         guard let expression = parsed.expression, !parsed.diagnostics.contains(where: { $0.severity == .error }) else { return nil }

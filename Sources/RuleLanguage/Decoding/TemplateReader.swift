@@ -9,6 +9,7 @@ extension FileReading {
 
     func template(_ source: SourceText) -> Template? {
         let bytes = Array(source.text.utf8)
+        guard isShortEnough(source) else { return nil }
         var parts: [Template.Part] = []
         var literalStart = 0
         var at = 0
@@ -61,10 +62,12 @@ extension FileReading {
     /// Where the `}}` stands that ends an expression: not one in a string, nor one that closes maps. When quotes or braces do not pair, the
     /// first `}}` ends it, and the expression's own syntax error is what the writer sees.
     private static func expressionEnd(in bytes: [UInt8], from start: Int) -> Int? {
+        // What does not pair would otherwise be looked for to the end of the text, for each expression.
+        let limit = min(bytes.count, start + 2048)
         var at = start
         var depth = 0
         var quote: UInt8?
-        while at < bytes.count {
+        while at < limit {
             let byte = bytes[at]
             if let open = quote {
                 if byte == UInt8(ascii: "\\") { at += 1 } else if byte == open { quote = nil }
@@ -116,7 +119,7 @@ struct GoTemplate {
         if replacement == nil {
             note =
                 isPiped
-                ? "functions are called: {{ humanize(x) }}" : "names stand without '.' and '$': {{ labels.device }}, {{ alert.value }}"
+                ? "functions are called: {{ humanize(x) }}" : "names stand without '.' and '$': {{ labels.device }}"
         }
     }
 

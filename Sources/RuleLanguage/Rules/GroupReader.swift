@@ -12,13 +12,15 @@ struct GroupReader {
             .notSupported("source_tenants"),
         ]
 
-    /// Nil when the group or one of its rules is wrong. `expectedName`: of a group made through the API, the name it is made under.
+    /// The group with those of its rules that are right; nil when what they have in common is wrong. `expectedName`: of a group made through the API, the name it is made under.
     func read(_ node: YAMLNode, expectedName: String? = nil) -> RuleGroup? {
         let errors = reading.findings.errorCount
         guard let mapping = MappingReader(node, subject: "a group", keys: Self.keys, in: reading) else { return nil }
         let name = name(mapping, expectedName)
-        let rules = rules(mapping, group: name ?? "", defaults: defaults(mapping))
-        guard let name, reading.findings.errorCount == errors else { return nil }
+        let defaults = defaults(mapping)
+        let isSound = reading.findings.errorCount == errors
+        let rules = rules(mapping, group: name ?? "", defaults: defaults)
+        guard let name, isSound else { return nil }
         return RuleGroup(
             name: name, origin: origin, location: reading.file.location(of: mapping.entry("name")?.keyRange ?? node.headRange),
             rules: rules,
@@ -58,22 +60,24 @@ struct GroupReader {
         let reader = RuleReader(reading: reading, group: group, defaults: defaults)
         var alerts: [String: Range<Int>] = [:]
         return list.compactMap { node in
-            checkName(node, &alerts)
-            return reader.read(node)
+            let isNew = checkName(node, &alerts)
+            let rule = reader.read(node)
+            return isNew ? rule : nil
         }
     }
 
-    /// Alert names are unique in their group, also those of rules that are wrong in other ways.
-    private func checkName(_ node: YAMLNode, _ alerts: inout [String: Range<Int>]) {
+    /// Alert names are unique in their group, also those of rules that are wrong in other ways. False for the second of a name.
+    private func checkName(_ node: YAMLNode, _ alerts: inout [String: Range<Int>]) -> Bool {
         guard case .mapping(let entries) = node.content, let alert = entries.first(where: { $0.key == "alert" }),
             case .scalar(let name, _) = alert.value.content, !name.isEmpty
-        else { return }
+        else { return true }
         if let first = alerts[name] {
             reading.report(
                 "duplicate-alert", "alert names must be unique in their group: '\(name)'", at: alert.value.range,
                 notes: ["the first one stands at \(reading.place(first))"])
-        } else {
-            alerts[name] = alert.value.range
+            return false
         }
+        alerts[name] = alert.value.range
+        return true
     }
 }

@@ -4,7 +4,7 @@ import RuleEngine
 struct RuleFileReader {
     let reading: FileReading
 
-    /// The groups that are right; what is wrong with the others has been reported.
+    /// The groups with the rules that are right; what is wrong with the others has been reported.
     func read() -> [RuleGroup] {
         let errors = reading.findings.errorCount
         guard let root = YAMLReader.read(reading.file, into: reading.findings), !root.isNull else {

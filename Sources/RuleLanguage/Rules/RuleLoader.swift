@@ -29,6 +29,13 @@ public struct RuleLoader: Sendable {
     ///
     /// The name of a stored group's source is the group's name; in diagnostics it stands as `group:NAME`.
     public func load(files: [Source], storeGroups: [Source] = []) -> (catalog: RuleCatalog?, diagnostics: [Diagnostic]) {
+        let (readable, diagnostics) = loadReadable(files: files, storeGroups: storeGroups)
+        return (diagnostics.hasErrors ? nil : readable, diagnostics)
+    }
+
+    /// The rules that are right, whatever is wrong with others. Never to be run when there are errors: it is for looking for further
+    /// mistakes (of names and types), so that all are told at once.
+    public func loadReadable(files: [Source], storeGroups: [Source] = []) -> (catalog: RuleCatalog, diagnostics: [Diagnostic]) {
         let findings = Findings()
         var groups: [RuleGroup] = []
         for file in files {
@@ -37,9 +44,12 @@ public struct RuleLoader: Sendable {
         for group in storeGroups {
             if let group = storedGroup(group, findings) { groups.append(group) }
         }
-        let (catalog, found) = RuleCatalog.assembling(groups)
-        let diagnostics = (findings.diagnostics + found).inOrder
-        return (diagnostics.hasErrors ? nil : catalog, diagnostics)
+        var (catalog, found) = RuleCatalog.assembling(groups)
+        if found.hasErrors {
+            var names: Set<String> = []
+            catalog = RuleCatalog.assembling(groups.filter { names.insert($0.name).inserted }).catalog
+        }
+        return (catalog, (findings.diagnostics + found).inOrder)
     }
 
     /// One group in the form of an entry of `groups:`; `name:` may be left out, and must be `name` where it stands.

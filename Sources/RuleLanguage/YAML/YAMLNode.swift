@@ -31,6 +31,15 @@ struct YAMLNode: Sendable {
         return text.isEmpty || text == "~" || text == "null" || text == "Null" || text == "NULL"
     }
 
+    /// Nothing, an empty list or an empty mapping.
+    var isEmpty: Bool {
+        switch content {
+        case .scalar: isNull
+        case .sequence(let items): items.isEmpty
+        case .mapping(let entries): entries.isEmpty
+        }
+    }
+
     /// What a person would point at: of a block mapping its first key, else the node.
     var headRange: Range<Int> {
         if case .mapping(let entries) = content, !isFlow, let first = entries.first { return first.keyRange }
