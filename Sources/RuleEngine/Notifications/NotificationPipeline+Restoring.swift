@@ -39,6 +39,12 @@ extension NotificationPipeline {
                 id: stored.id, flushedAt: stored.flushedAt, severity: stored.severity, status: stored.status, body: stored.body,
                 tells: told + stored.toldOthers, attempt: .unknown)
             group.intent = intent
+            // It may have been heard, also where the alert has begun another episode since.
+            for one in intent.tells where one.standing.isLive {
+                guard var member = group[one.member] else { continue }
+                member.isReceived = true
+                group.set(one.member, member)
+            }
             intents[stored.id] = record.id
             effects.append(.schedule(Self.delivery(intent, receiver: record.integration.receiver, at: now)))
         }
@@ -59,7 +65,7 @@ extension NotificationPipeline {
         let standing = stored.standing == .occurrence ? .occurrence : Standing(alert)
         var member = NotificationGroup.Member(alert: alert, standing: standing)
         member.told = isSameEpisode ? stored.told : nil
-        member.isReceived = stored.isReceived || stored.inIntent?.isLive ?? false
+        member.isReceived = stored.isReceived
         member.isCarried = stored.inIntent != nil
         member.waiting = member.told == standing ? 0 : 1
         ledger.take(group.integration.receiver, member.openEvents)

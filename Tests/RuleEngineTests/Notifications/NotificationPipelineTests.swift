@@ -216,6 +216,24 @@ import Testing
         #expect(bench.heard == [["resolved A f1"]])
     }
 
+    @Test func `after a crash an end is told where an earlier episode's firing may have been heard`() throws {
+        let tree = try hookTree(groupBy: .labels([]), interval: .seconds(60))
+        for answer in [unreachable, { _ in AttemptResult(.delivered) }] {
+            var bench = Bench(tree)
+            var (alert, button) = (SampleAlert("A"), SampleAlert("E", device: "e"))
+            bench.take(alert.become(.firing, at: seconds(0)), at: seconds(0))
+            bench.take(alert.become(.resolved, at: seconds(1)), at: seconds(1))
+            bench.take(alert.become(.firing, at: seconds(2)), at: seconds(2))
+            bench.take(button.occur(at: seconds(3)), at: seconds(3))
+            bench.alerts[alert.record.id] = alert.become(.resolved, at: seconds(4)).alert
+            bench.restart(tree, at: seconds(5))
+            bench.advance(to: seconds(6), answer: answer)
+            bench.advance(to: seconds(100))
+            #expect(bench.heard.last == ["firing E e", "resolved A f1"])
+            #expect(bench.pipeline.groupCount == 0)
+        }
+    }
+
     @Test func `a later flush takes over what an undelivered one held`() throws {
         var bench = Bench(try hookTree(groupBy: .labels([]), interval: .seconds(5)))
         var (a, b) = (SampleAlert("A", device: "d1"), SampleAlert("A", device: "d2"))
