@@ -22,7 +22,8 @@ extension AMQPTests {
                 try await services("start", "rabbitmq")
                 #expect(try await refusals > 0, "the broker was away too briefly to be missed")
                 let wanted = Set((0..<total).map { "\($0)" })
-                _ = try await consumer.calls(within: .seconds(90), awaiting: "all messages, with the retried") { calls in
+                // What the broker was dead-lettering when it stopped, it may take up again only after its own three minutes.
+                _ = try await consumer.calls(within: .seconds(240), awaiting: "all messages, with the retried") { calls in
                     let done = calls.lazy.filter { $0.stage == .deliver && ($0.message.attempt == 1 || !$0.message.id.hasSuffix("7")) }
                     return calls.count >= total && Set(done.map(\.message.id)).isSuperset(of: wanted)
                 }
