@@ -7,7 +7,9 @@ extension SchedulerContract {
     static let outcomeClauses: [SchedulerClause] = [
         SchedulerClause(description: "what due is done with is not delivered and not offered again") { bench in
             let consumer = ScriptedConsumer(now: bench.now, due: { _ in .done })
-            let calls = try await bench.run(messages: [delivery("dropped", at: bench.now(plus: 1100))], calls: 1, consumer: consumer)
+            let scheduler = try await bench.openWithTeam()
+            let calls = try await bench.run(
+                scheduler, messages: [delivery("dropped", at: bench.now(plus: 1100))], calls: 1, consumer: consumer)
             try expect(calls[0].stage == .due, "\(calls)")
             try expect(try await bench.leftovers() == [], "it was offered again")
         },
@@ -19,8 +21,9 @@ extension SchedulerContract {
         SchedulerClause(description: "what due cannot decide is offered to due again, after so long") { bench in
             let answers = Answers<DueDecision>([.later(.milliseconds(1200)), .deliver])
             let consumer = ScriptedConsumer(now: bench.now, due: { _ in answers.next() ?? .done })
-            let message = delivery("undecided", at: bench.now(plus: 500))
-            let calls = try await bench.run(messages: [message], calls: 3, consumer: consumer)
+            let scheduler = try await bench.openWithTeam()
+            let message = delivery("undecided", at: bench.now(plus: 1000))
+            let calls = try await bench.run(scheduler, messages: [message], calls: 3, consumer: consumer)
             try expect(calls.map(\.stage) == [.due, .due, .deliver], "\(calls.map(\.stage))")
             try bench.expectInTime(calls[1].at, dueAt: calls[0].at + 1_200_000_000, of: "the second call")
             try expect(calls.allSatisfy { $0.message.attempt == 0 && $0.message.id == message.id }, "\(calls)")
@@ -81,12 +84,13 @@ extension SchedulerContract {
 extension SchedulerContract {
     static let durabilityClauses: [SchedulerClause] = [
         SchedulerClause(description: "what schedule has taken comes after a restart, due or not") { bench in
+            let scheduler = try await bench.openWithTeam()
             let messages = [
                 delivery("now", at: bench.now()),
                 delivery("soon", at: bench.now(plus: 1500)),
                 ScheduledMessage(id: "wake", kind: .wake(groupKey: "g"), dueAt: bench.now(plus: 1000)),
             ]
-            try await bench.openWithTeam().schedule(messages)
+            try await scheduler.schedule(messages)
             let calls = try await bench.run(messages: [], calls: 4)
             try expect(Set(calls.map(\.message.id)) == ["now", "soon", "wake"], "\(calls)")
         },
