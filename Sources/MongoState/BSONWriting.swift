@@ -44,7 +44,9 @@ enum BSON {
     private static func append(members: [Document.Member], to bytes: inout [UInt8], depth: Int) throws(StoreFailure) {
         let start = begin(&bytes)
         for member in members {
-            guard !member.name.utf8.contains(0) else { throw .refused("MongoDB cannot store the member name \"\(member.name)\": it has a NUL") }
+            guard !member.name.utf8.contains(0) else {
+                throw .refused("MongoDB cannot store the member name \"\(member.name)\": it has a NUL")
+            }
             try append(member.value, name: member.name, to: &bytes, depth: depth)
         }
         try end(&bytes, from: start)

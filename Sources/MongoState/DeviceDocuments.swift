@@ -55,18 +55,18 @@ enum DirectoryReading: Sendable {
     }
 
     private static func entry(_ content: Document, id: String, in collection: DirectoryCollection) throws(Misshape) -> DirectoryEntry {
-        guard let config = try member("config", of: content, "an object", { $0.members == nil ? nil : $0 }) else {
+        guard let config = try member("config", of: content, "an object", \.object) else {
             throw Misshape(reason: "it has no 'config'")
         }
         guard collection == .devices else { return .profile(ProfileRecord(name: id, config: config)) }
-        let labels = try member("labels", of: content, "an object", { $0.members == nil ? nil : $0 })
+        let labels = try member("labels", of: content, "an object", \.object)
         for label in labels?.members ?? [] where label.value.string == nil {
             throw Misshape(reason: "'labels.\(label.name)' must be text")
         }
         return .device(
             DeviceRecord(
                 id: id, profile: try member("profile", of: content, "text", \.string), config: config, labels: labels?.strings ?? [:],
-                location: try member("location", of: content, "an object", { $0.members == nil ? nil : $0 })))
+                location: try member("location", of: content, "an object", \.object)))
     }
 
     /// nil when it is missing or null.
@@ -123,4 +123,9 @@ extension DirectoryCollection {
         case .profiles: .profile(name: id, nil)
         }
     }
+}
+
+extension Document {
+    /// Itself, when it is an object. (`nil` alone would be `.null` here.)
+    fileprivate var object: Document? { if case .object = self { self } else { Optional.none } }
 }

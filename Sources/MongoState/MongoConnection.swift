@@ -112,6 +112,8 @@ public final class MongoConnection: Sendable {
                 health.commitFailedAt = .now
             } else {
                 health.commit = nil
+                // It has answered: the next ping need not be awaited.
+                if failure == nil { health.ping = nil }
             }
         }
     }

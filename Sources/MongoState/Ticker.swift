@@ -7,7 +7,10 @@ import Dispatch
 final class Ticker: @unchecked Sendable {
     private let timer: any DispatchSourceTimer
 
-    init(on queue: DispatchQueue, after delay: DispatchTimeInterval, every interval: DispatchTimeInterval, _ tick: @escaping @Sendable () -> Void) {
+    init(
+        on queue: DispatchQueue, after delay: DispatchTimeInterval, every interval: DispatchTimeInterval,
+        _ tick: @escaping @Sendable () -> Void
+    ) {
         timer = DispatchSource.makeTimerSource(queue: queue)
         timer.setEventHandler(handler: tick)
         timer.schedule(deadline: .now() + delay, repeating: interval, leeway: .milliseconds(50))

@@ -29,7 +29,7 @@ extension StateStoreContract {
                 let document = Document.object([.init("value", value), .init("list", [value, value])])
                 try await store.commit([StateWrite(.variables, id: "v\(index)", document)])
                 let found = try await store.documents(in: .variables).first { $0.id == "v\(index)" }
-                try expect(isSame(found?.document ?? nil, document), "\(document) came back as \(String(describing: found?.document))")
+                try expect(isSame(found?.document, document), "\(document) came back as \(String(describing: found?.document))")
             }
         },
         StateStoreClause(description: "a document need not be an object") { bench in
