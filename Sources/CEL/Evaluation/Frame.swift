@@ -3,19 +3,23 @@ struct Frame {
     let slots: UnsafePointer<Slot>
     /// Each points to a value that outlives the body it is bound in: an element of a list, or a temporary of the comprehension.
     let locals: UnsafeMutablePointer<UnsafePointer<Value>?>
-    unowned(unsafe) let strings: InternedStrings
+    /// Unmanaged, as the trace is: a frame is copied and passed around without counting references. The program holds the table, and who
+    /// explains holds the trace, for as long as the frame lives.
+    private let table: Unmanaged<InternedStrings>
     private(set) var steps: Int
     private(set) var memory: Int
     /// Set while an evaluation is explained.
-    var trace: Trace?
+    var trace: Unmanaged<Trace>?
 
     init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<UnsafePointer<Value>?>, strings: InternedStrings, limits: Limits) {
         self.slots = slots
         self.locals = locals
-        self.strings = strings
+        table = Unmanaged.passUnretained(strings)
         steps = limits.steps
         memory = limits.memory
     }
+
+    var strings: InternedStrings { table.takeUnretainedValue() }
 
     /// Takes steps from the budget of the evaluation.
     @inline(__always)
