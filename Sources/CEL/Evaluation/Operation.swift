@@ -158,12 +158,12 @@ final class LocalOperation: Operation, @unchecked Sendable {
     }
 
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
-        guard let pointer = frame.locals[index] else { throw Fault(.host, span, "a variable is used outside its scope") }
+        guard let pointer = frame.locals[index].pointer else { throw Fault(.host, span, "a variable is used outside its scope") }
         return pointer.pointee
     }
 
     override func scalar(_ frame: inout Frame) -> Slot {
-        guard let pointer = frame.locals[index] else { return .error }
+        guard let pointer = frame.locals[index].pointer else { return .error }
         return Slot(inline: pointer.pointee) ?? .boxless
     }
 
