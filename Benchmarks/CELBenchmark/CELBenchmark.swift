@@ -2,18 +2,19 @@ import CEL
 
 /// How fast expressions are compiled and evaluated, beside the same condition as a hand-written Swift closure.
 ///
-/// `CELBenchmark [--json] [--quick]`: one line a case; with `--json` one object a line with `median`, `min`, `max`, `reference` and `ratio`.
+/// `CELBenchmark [--json] [--quick] [CASE…]`: one line a case; with `--json` one object a line with `median`, `min`, `max`, `reference` and `ratio`.
 @main
 struct CELBenchmark {
     static func main() {
         let arguments = CommandLine.arguments
         let report = Report(isJSON: arguments.contains("--json"))
         let effort = arguments.contains("--quick") ? 1 : 5
-        thresholds(report, effort)
-        interned(report, effort)
-        arithmetic(report, effort)
-        comprehension(report, effort)
-        compilation(report, effort)
+        let cases: [(name: String, run: (Report, Int) -> Void)] = [
+            ("thresholds", thresholds), ("interned", interned), ("arithmetic", arithmetic), ("comprehension", comprehension),
+            ("compilation", compilation),
+        ]
+        let wanted = cases.filter { arguments.contains($0.name) }
+        for chosen in wanted.isEmpty ? cases : wanted { chosen.run(report, effort) }
     }
 
     // MARK: cases

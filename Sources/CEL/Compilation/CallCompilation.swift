@@ -90,7 +90,12 @@ extension Compiler {
         let operation: Operation =
             switch function.body {
             case .unary(let body): UnaryCallOperation(arguments[0], body, span: span)
-            case .binary(let body): BinaryCallOperation(arguments[0], arguments[1], body, span: span)
+            case .binary(let body):
+                if let test = StringTest(rawValue: function.name) {
+                    StringTestOperation(test, arguments[0], arguments[1], span: span)
+                } else {
+                    BinaryCallOperation(arguments[0], arguments[1], body, span: span)
+                }
             case .ternary(let body): TernaryCallOperation(arguments, body, span: span)
             case .any(let body): CallOperation(arguments, body, span: span)
             }

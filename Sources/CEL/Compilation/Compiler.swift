@@ -191,8 +191,8 @@ struct Compiler {
         let limits = Limits(steps: 10_000, memory: 65_536)
         let value: Value? = withUnsafeTemporaryAllocation(of: Slot.self, capacity: 1) { slots in
             slots.initialize(repeating: .missing)
-            return withUnsafeTemporaryAllocation(of: UnsafePointer<Value>?.self, capacity: 1) { locals in
-                locals.initialize(repeating: nil)
+            return withUnsafeTemporaryAllocation(of: Local.self, capacity: 1) { locals in
+                locals.initialize(repeating: .unbound)
                 // Both buffers have room for one element, so both have a base address.
                 var frame = Frame(slots: slots.baseAddress!, locals: locals.baseAddress!, strings: strings, limits: limits)
                 return try? compiled.operation.value(&frame)

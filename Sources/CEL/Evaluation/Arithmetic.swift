@@ -4,6 +4,7 @@ final class ArithmeticOperation: Operation, @unchecked Sendable {
     let left: Operation, right: Operation
     let isPromoting: Bool
     private let isFast: Bool
+    private let leftSource: ScalarSource, rightSource: ScalarSource
 
     init(_ operation: BinaryOperator, _ left: Operation, _ right: Operation, isPromoting: Bool, span: Span) {
         self.operation = operation
@@ -11,6 +12,8 @@ final class ArithmeticOperation: Operation, @unchecked Sendable {
         self.right = right
         self.isPromoting = isPromoting
         isFast = left.isScalar && right.isScalar
+        leftSource = ScalarSource(left)
+        rightSource = ScalarSource(right)
         super.init(span: span)
     }
 
@@ -18,8 +21,8 @@ final class ArithmeticOperation: Operation, @unchecked Sendable {
     override var operands: [Operation] { [left, right] }
 
     override func scalar(_ frame: inout Frame) -> Slot {
-        let a = left.scalar(&frame)
-        let b = right.scalar(&frame)
+        let a = leftSource.fetch(left, &frame)
+        let b = rightSource.fetch(right, &frame)
         if a.kind == .double, b.kind == .double {
             switch operation {
             case .add: return Slot(a.double + b.double)
@@ -29,6 +32,11 @@ final class ArithmeticOperation: Operation, @unchecked Sendable {
             default: break
             }
         }
+        return uncommon(a, b, &frame)
+    }
+
+    @inline(never)
+    private func uncommon(_ a: Slot, _ b: Slot, _ frame: inout Frame) -> Slot {
         if a.kind == .object || b.kind == .object { return .boxless }
         if a.kind == .error || b.kind == .error { return .error }
         if a.kind == .missing || b.kind == .missing { return .missing }

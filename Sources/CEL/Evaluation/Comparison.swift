@@ -43,7 +43,8 @@ public enum Comparison: String, BitwiseCopyable, Sendable, Hashable {
         }
     }
 
-    /// Compares two slots without going through `Value`; nil when one is boxed or, beside a number, a string that may stand for one.
+    /// Compares two slots without going through `Value`; nil when one is boxed, or where the kinds alone do not say how.
+    @inline(never)
     func truth(_ left: Slot, _ right: Slot, strings: InternedStrings) -> Program.Truth? {
         if left.kind == .double, right.kind == .double { return holds(left.double, right.double) ? .yes : .no }
         switch (left.kind, right.kind) {
@@ -73,6 +74,7 @@ final class ComparisonOperation: Operation, @unchecked Sendable {
     let left: Operation, right: Operation
     let isPromoting: Bool
     private let isFast: Bool
+    private let leftSource: ScalarSource, rightSource: ScalarSource
 
     init(_ comparison: Comparison, _ left: Operation, _ right: Operation, isPromoting: Bool, span: Span) {
         self.comparison = comparison
@@ -80,13 +82,16 @@ final class ComparisonOperation: Operation, @unchecked Sendable {
         self.right = right
         self.isPromoting = isPromoting
         isFast = left.isScalar && right.isScalar
+        leftSource = ScalarSource(left)
+        rightSource = ScalarSource(right)
         super.init(span: span)
     }
 
     override func truth(_ frame: inout Frame) -> Program.Truth {
         if isFast {
-            let a = left.scalar(&frame)
-            let b = right.scalar(&frame)
+            let a = leftSource.fetch(left, &frame)
+            let b = rightSource.fetch(right, &frame)
+            if a.kind == .double, b.kind == .double { return comparison.holds(a.double, b.double) ? .yes : .no }
             if let truth = comparison.truth(a, b, strings: frame.strings) { return truth }
         }
         return slowTruth(&frame)

@@ -22,40 +22,37 @@ extension Operation {
                 for index in 0..<buffer.count {
                     try frame.charge(loop.weight, span)
                     guard let second = loop.second else {
-                        frame.locals[loop.first] = base + index
+                        frame.locals[loop.first] = Local(base + index)
                         if try !body(&frame) { break }
                         continue
                     }
                     var position = Value.int(Int64(index))
-                    frame.locals[second] = base + index
+                    frame.locals[second] = Local(base + index)
                     let goesOn = try withUnsafePointer(to: &position) { (pointer) throws(Fault) in
-                        frame.locals[loop.first] = pointer
+                        frame.locals[loop.first] = Local(pointer)
                         return try body(&frame)
                     }
                     if !goesOn { break }
                 }
             }
         case .map(let map):
-            try map.storage.entries.withUnsafeBufferPointer { (buffer) throws(Fault) in
-                for index in 0..<buffer.count {
-                    try frame.charge(loop.weight, span)
-                    var key = buffer[index].key
-                    var value = buffer[index].value
-                    let goesOn = try withUnsafePointer(to: &key) { (keyPointer) throws(Fault) in
-                        try withUnsafePointer(to: &value) { (valuePointer) throws(Fault) in
-                            frame.locals[loop.first] = keyPointer
-                            if let second = loop.second { frame.locals[second] = valuePointer }
-                            return try body(&frame)
-                        }
+            for position in 0..<map.count {
+                try frame.charge(loop.weight, span)
+                var (key, value) = map.entry(position)
+                let goesOn = try withUnsafePointer(to: &key) { (keyPointer) throws(Fault) in
+                    try withUnsafePointer(to: &value) { (valuePointer) throws(Fault) in
+                        frame.locals[loop.first] = Local(keyPointer)
+                        if let second = loop.second { frame.locals[second] = Local(valuePointer) }
+                        return try body(&frame)
                     }
-                    if !goesOn { break }
                 }
+                if !goesOn { break }
             }
         default:
             throw Fault(noOverload: "comprehension", [collection.kind], range.span)
         }
-        frame.locals[loop.first] = nil
-        if let second = loop.second { frame.locals[second] = nil }
+        frame.locals[loop.first] = .unbound
+        if let second = loop.second { frame.locals[second] = .unbound }
     }
 }
 
@@ -175,7 +172,7 @@ final class TransformListOperation: Operation, @unchecked Sendable {
             try frame.allocate(MemoryLayout<Value>.stride, span)
             if let transform {
                 result.append(try transform.value(&frame))
-            } else if let pointer = frame.locals[loop.first] {
+            } else if let pointer = frame.locals[loop.first].pointer {
                 result.append(pointer.pointee)
             }
             return true
@@ -212,12 +209,13 @@ final class TransformMapOperation: Operation, @unchecked Sendable {
             let value = try transform.value(&frame)
             if isEntry {
                 guard case .map(let map) = value else { throw Fault(noOverload: name, [value.kind], transform.span) }
-                for entry in map.storage.entries {
+                for position in 0..<map.count {
+                    let entry = map.storage.entry(position)
                     try frame.charge(1, span)
                     try frame.allocate(MemoryLayout<CELMap.Entry>.stride, span)
                     try builder.put(entry.key, entry.value, transform.span)
                 }
-            } else if let key = frame.locals[loop.first]?.pointee {
+            } else if let key = frame.locals[loop.first].pointer?.pointee {
                 try frame.allocate(MemoryLayout<CELMap.Entry>.stride, span)
                 try builder.put(key, value, transform.span)
             }
@@ -247,7 +245,7 @@ final class SortByOperation: Operation, @unchecked Sendable {
         var elements: [Value] = []
         var keys: [Value] = []
         try forEach(range, loop, &frame) { (frame) throws(Fault) in
-            guard let pointer = frame.locals[loop.first] else { return false }
+            guard let pointer = frame.locals[loop.first].pointer else { return false }
             let key = try key.value(&frame)
             try frame.allocate(2 * MemoryLayout<Value>.stride, span)
             keys.append(key)
@@ -281,9 +279,9 @@ final class BindOperation: Operation, @unchecked Sendable {
             if error.code == .limit { throw error }
             bound = .opaque(DeferredFault(error))
         }
-        defer { frame.locals[index] = nil }
+        defer { frame.locals[index] = .unbound }
         return try withUnsafePointer(to: &bound) { (pointer) throws(Fault) in
-            frame.locals[index] = pointer
+            frame.locals[index] = Local(pointer)
             return try body.value(&frame)
         }
     }
@@ -310,7 +308,7 @@ final class BoundOperation: Operation, @unchecked Sendable {
     }
 
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
-        guard let pointer = frame.locals[index] else { throw Fault(.host, span, "a variable is used outside its scope") }
+        guard let pointer = frame.locals[index].pointer else { throw Fault(.host, span, "a variable is used outside its scope") }
         if case .opaque(let opaque) = pointer.pointee, let deferred = opaque as? DeferredFault { throw deferred.fault }
         return pointer.pointee
     }
@@ -336,9 +334,9 @@ final class OptionalMapOperation: Operation, @unchecked Sendable {
         let value = try target.value(&frame)
         guard case .optional(let optional) = value else { throw Fault(noOverload: isFlat ? "optFlatMap" : "optMap", [value.kind], span) }
         guard var wrapped = optional.wrapped else { return value }
-        defer { frame.locals[index] = nil }
+        defer { frame.locals[index] = .unbound }
         let result = try withUnsafePointer(to: &wrapped) { (pointer) throws(Fault) in
-            frame.locals[index] = pointer
+            frame.locals[index] = Local(pointer)
             return try transform.value(&frame)
         }
         guard isFlat else { return .optional(OptionalValue(result)) }

@@ -1,5 +1,5 @@
 /// The boolean skeleton of an expression as a flat table of decisions: each compares one slot with a constant or a slot and says which row
-/// comes next. Rows 0, 1 and 2 are the ends yes, no and "ask the tree".
+/// comes next. Rows 0, 1 and 2 are the ends no, yes and "ask the tree".
 ///
 /// A row that meets anything out of the ordinary (a missing name, an error, a boxed value) gives up; the tree of operations then computes
 /// the condition with all of CEL's absorption of errors. So the table itself never has to carry an error along.
@@ -21,7 +21,7 @@ final class DecisionTable: @unchecked Sendable {
     }
 
     fileprivate enum Test: UInt8 {
-        case yes, no, ask
+        case end, ask
         /// Of a double slot with a double.
         case less, lessOrEqual, greater, greaterOrEqual, equal
         /// Of an interned string's id.
@@ -49,14 +49,13 @@ final class DecisionTable: @unchecked Sendable {
     func run(_ slots: UnsafePointer<Slot>) -> Program.Truth? {
         let rows = rows
         var next = entry
-        while true {
+        // The ends are tested for here and not by their rows: that branch is the only one whose way depends on what was compared.
+        while next > Int(Builder.yes) {
             let row = rows + next
             var holds = false
             var isPlain = true
             switch row.pointee.test {
-            case .yes: return .yes
-            case .no: return .no
-            case .ask: return nil
+            case .end, .ask: return nil
             case .less:
                 let slot = slots[Int(row.pointee.slot)]
                 isPlain = slot.kind == .double
@@ -94,6 +93,7 @@ final class DecisionTable: @unchecked Sendable {
             }
             next = Int(holds ? row.pointee.onTrue : row.pointee.onFalse)
         }
+        return next == Int(Builder.yes) ? .yes : .no
     }
 
     /// A row whose slot is not of the kind it was made for, or that has no kind of its own; nil when the tree must be asked.
@@ -116,11 +116,25 @@ final class DecisionTable: @unchecked Sendable {
     }
 }
 
+extension Slot {
+    /// The constant as a double, when comparing any number with that double gives what comparing it with the constant gives. Ints and uints
+    /// below 2^53 do: no larger number rounds to them.
+    fileprivate var plainDouble: Double? {
+        switch kind {
+        case .double: double
+        case .int:
+            Int64(bitPattern: bits).magnitude < 1 << 53 ? Double(Int64(bitPattern: bits)) : nil
+        case .uint: bits < 1 << 53 ? Double(bits) : nil
+        default: nil
+        }
+    }
+}
+
 /// Writes the table from its ends backwards, so that every row knows where it leads.
 private struct Builder {
-    static let yes: UInt16 = 0, no: UInt16 = 1, ask: UInt16 = 2
+    static let no: UInt16 = 0, yes: UInt16 = 1, ask: UInt16 = 2
 
-    var rows: [DecisionTable.Row] = [.init(test: .yes), .init(test: .no), .init(test: .ask)]
+    var rows: [DecisionTable.Row] = [.init(test: .end), .init(test: .end), .init(test: .ask)]
     var constants: [Slot] = []
 
     /// The row at which the operation's test begins; nil when the table is full.
@@ -158,8 +172,8 @@ private struct Builder {
             row.bits = UInt64(other)
         case .constant where isBare:
             row.test = .truth
-        case .constant(let constant) where constant.kind == .double:
-            row.bits = constant.bits
+        case .constant(let constant) where constant.plainDouble != nil:
+            row.bits = (constant.plainDouble ?? 0).bitPattern
             switch atom.comparison {
             case .less: row.test = .less
             case .lessOrEqual: row.test = .lessOrEqual

@@ -51,12 +51,14 @@ extension Program {
     public func explain(_ slots: UnsafePointer<Slot>) -> Explanation {
         guard let tree = traced() else { return Explanation(source: expression.source, steps: [], outcome: evaluate(slots)) }
         let trace = Trace()
-        let outcome: Outcome = withFrame(slots, locals: tree.localCount) { frame in
-            frame.trace = trace
-            do throws(Fault) {
-                return .value(try tree.root.value(&frame))
-            } catch {
-                return Outcome(error)
+        let outcome: Outcome = withExtendedLifetime(trace) {
+            withFrame(slots, locals: tree.localCount) { frame in
+                frame.trace = Unmanaged.passUnretained(trace)
+                do throws(Fault) {
+                    return .value(try tree.root.value(&frame))
+                } catch {
+                    return Outcome(error)
+                }
             }
         }
         var results: [Span: Result<Value, Fault>] = [:]

@@ -1,21 +1,24 @@
 /// What one evaluation works on: the caller's slots, the variables of comprehensions, and what is left of the limits.
 struct Frame {
     let slots: UnsafePointer<Slot>
-    /// Each points to a value that outlives the body it is bound in: an element of a list, or a temporary of the comprehension.
-    let locals: UnsafeMutablePointer<UnsafePointer<Value>?>
-    unowned(unsafe) let strings: InternedStrings
+    let locals: UnsafeMutablePointer<Local>
+    /// Unmanaged, as the trace is: a frame is copied and passed around without counting references. The program holds the table, and who
+    /// explains holds the trace, for as long as the frame lives.
+    private let table: Unmanaged<InternedStrings>
     private(set) var steps: Int
     private(set) var memory: Int
     /// Set while an evaluation is explained.
-    var trace: Trace?
+    var trace: Unmanaged<Trace>?
 
-    init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<UnsafePointer<Value>?>, strings: InternedStrings, limits: Limits) {
+    init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<Local>, strings: InternedStrings, limits: Limits) {
         self.slots = slots
         self.locals = locals
-        self.strings = strings
+        table = Unmanaged.passUnretained(strings)
         steps = limits.steps
         memory = limits.memory
     }
+
+    var strings: InternedStrings { table.takeUnretainedValue() }
 
     /// Takes steps from the budget of the evaluation.
     @inline(__always)
@@ -50,7 +53,8 @@ struct Frame {
             return true
         case (.map(let a), .map(let b)):
             guard a.count == b.count else { return false }
-            for entry in a.storage.entries {
+            for position in 0..<a.count {
+                let entry = a.storage.entry(position)
                 try charge(2, span)
                 guard let value = b[entry.key] else { return false }
                 if try !areEqual(value, entry.value, span) { return false }
@@ -68,6 +72,27 @@ struct Frame {
             return a == b
         default: return left.isEqual(to: right)
         }
+    }
+}
+
+/// A variable of a comprehension or a binding. It points to a value that outlives the body it is bound in: an element of a list, or a
+/// temporary of the comprehension.
+struct Local: BitwiseCopyable {
+    let pointer: UnsafePointer<Value>?
+    /// The value's storage when it is a map: selecting its fields counts no references.
+    let map: Unmanaged<CELMap.Storage>?
+
+    static var unbound: Local { Local(pointer: nil, map: nil) }
+
+    private init(pointer: UnsafePointer<Value>?, map: Unmanaged<CELMap.Storage>?) {
+        self.pointer = pointer
+        self.map = map
+    }
+
+    @inline(__always)
+    init(_ pointer: UnsafePointer<Value>) {
+        self.pointer = pointer
+        map = if case .map(let map) = pointer.pointee { Unmanaged.passUnretained(map.storage) } else { nil }
     }
 }
 

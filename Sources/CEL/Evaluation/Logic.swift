@@ -2,20 +2,30 @@
 final class LogicalOperation: Operation, @unchecked Sendable {
     let isAnd: Bool
     let terms: [Operation]
+    /// The first two of them once more: most combinations have no others, and reading a constant property counts no references.
+    private let first: Operation, second: Operation
 
+    /// There must be at least two terms.
     init(_ kind: LogicalOperator, _ terms: [Operation], span: Span) {
         isAnd = kind == .and
         self.terms = terms
+        first = terms[0]
+        second = terms[1]
         super.init(span: span)
     }
 
     override func truth(_ frame: inout Frame) -> Program.Truth {
         let deciding: Program.Truth = isAnd ? .no : .yes
-        var result: Program.Truth = isAnd ? .yes : .no
-        for term in terms {
+        var result = first.truth(&frame)
+        if result == deciding { return deciding }
+        let truth = second.truth(&frame)
+        if truth == deciding { return deciding }
+        result.absorb(truth)
+        if terms.count == 2 { return result }
+        for term in terms[2...] {
             let truth = term.truth(&frame)
             if truth == deciding { return deciding }
-            if truth == .error || truth == .missing && result != .error { result = truth }
+            result.absorb(truth)
         }
         return result
     }
@@ -56,6 +66,12 @@ final class LogicalOperation: Operation, @unchecked Sendable {
 }
 
 extension Program.Truth {
+    /// Takes up the truth of another term, neither of them deciding: an error stays, and wins over a missing name.
+    @inline(__always)
+    mutating func absorb(_ truth: Program.Truth) {
+        if truth == .error || truth == .missing && self != .error { self = truth }
+    }
+
     var isDefinite: Bool { self == .yes || self == .no }
 }
 

@@ -43,6 +43,33 @@ class Operation: @unchecked Sendable {
     var operands: [Operation] { [] }
 }
 
+/// Where a scalar operand comes from: slots and constants are fetched without a call.
+struct ScalarSource: Sendable {
+    private enum Kind: UInt8 { case slot, constant, operation }
+
+    private let kind: Kind
+    private let index: Int
+    private let constant: Slot
+
+    init(_ operation: Operation) {
+        switch operation {
+        case let slot as SlotOperation: (kind, index, constant) = (.slot, slot.index, .missing)
+        case let known as ConstantOperation: (kind, index, constant) = (.constant, 0, known.slot)
+        default: (kind, index, constant) = (.operation, 0, .missing)
+        }
+    }
+
+    /// A scalar, or a slot of kind `.object`, whatever is in it, for what is none.
+    @inline(__always)
+    func fetch(_ operation: Operation, _ frame: inout Frame) -> Slot {
+        switch kind {
+        case .slot: frame.slots[index]
+        case .constant: constant
+        case .operation: operation.scalar(&frame)
+        }
+    }
+}
+
 extension Slot {
     /// Says that a value does not fit a slot.
     static let boxless = Slot(kind: .object, bits: 0)
@@ -131,12 +158,12 @@ final class LocalOperation: Operation, @unchecked Sendable {
     }
 
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
-        guard let pointer = frame.locals[index] else { throw Fault(.host, span, "a variable is used outside its scope") }
+        guard let pointer = frame.locals[index].pointer else { throw Fault(.host, span, "a variable is used outside its scope") }
         return pointer.pointee
     }
 
     override func scalar(_ frame: inout Frame) -> Slot {
-        guard let pointer = frame.locals[index] else { return .error }
+        guard let pointer = frame.locals[index].pointer else { return .error }
         return Slot(inline: pointer.pointee) ?? .boxless
     }
 

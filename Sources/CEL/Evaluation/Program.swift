@@ -112,8 +112,8 @@ public final class Program: Sendable {
 
     @inline(__always)
     func withFrame<R>(_ slots: UnsafePointer<Slot>, locals count: Int? = nil, _ body: (inout Frame) -> R) -> R {
-        withUnsafeTemporaryAllocation(of: UnsafePointer<Value>?.self, capacity: max(1, count ?? localCount)) { locals in
-            locals.initialize(repeating: nil)
+        withUnsafeTemporaryAllocation(of: Local.self, capacity: max(1, count ?? localCount)) { locals in
+            locals.initialize(repeating: .unbound)
             // The capacity is at least 1, so the buffer has a base address.
             var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: strings, limits: limits)
             return body(&frame)

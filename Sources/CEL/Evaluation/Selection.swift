@@ -3,28 +3,30 @@ final class SelectOperation: Operation, @unchecked Sendable {
     let operand: Operation
     let field: String
     let hash: UInt64
-    let local: Int?
+    /// The variable that is selected from, -1 when it is something else.
+    let local: Int
 
     init(_ operand: Operation, field: String, span: Span) {
         self.operand = operand
         self.field = field
         hash = field.withBytes { Bytes.hash($0) }
-        local = (operand as? LocalOperation)?.index
+        local = (operand as? LocalOperation)?.index ?? -1
         super.init(span: span)
     }
 
-    override var isScalar: Bool { local != nil }
+    override var isScalar: Bool { local >= 0 }
     override var operands: [Operation] { [operand] }
 
     override func scalar(_ frame: inout Frame) -> Slot {
-        guard let local, let pointer = frame.locals[local], case .map(let map) = pointer.pointee else { return .boxless }
-        guard let position = map.storage.position(of: field, hash: hash) else { return .error }
-        return Slot(inline: map.storage.entries[position].value) ?? .boxless
+        guard local >= 0, let map = frame.locals[local].map else { return .boxless }
+        // The map is the value that the variable points to, which outlives this call.
+        return map._withUnsafeGuaranteedRef { map in map.position(of: field, hash: hash).map { map.slot($0) } ?? .error }
     }
 
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
-        if let local, let pointer = frame.locals[local], case .map(let map) = pointer.pointee {
-            if let position = map.storage.position(of: field, hash: hash) { return map.storage.entries[position].value }
+        if local >= 0, let map = frame.locals[local].map {
+            let found: Value? = map._withUnsafeGuaranteedRef { map in map.position(of: field, hash: hash).map { map.value($0) } }
+            if let found { return found }
         }
         return try selected(from: try operand.value(&frame))
     }
@@ -35,7 +37,7 @@ final class SelectOperation: Operation, @unchecked Sendable {
             guard let position = map.storage.position(of: field, hash: hash) else {
                 throw Fault(.noSuchKey, span, "no such key: \(field)")
             }
-            return map.storage.entries[position].value
+            return map.storage.value(position)
         case .optional(let optional):
             guard let wrapped = optional.wrapped else { return .optional(.none) }
             return try field(ofOptional: wrapped)
@@ -46,7 +48,7 @@ final class SelectOperation: Operation, @unchecked Sendable {
 
     private func field(ofOptional wrapped: Value) throws(Fault) -> Value {
         guard case .map(let map) = wrapped else { throw Fault(noOverload: ".\(field)", [wrapped.kind], span) }
-        return .optional(map.storage.position(of: field, hash: hash).map { OptionalValue(map.storage.entries[$0].value) } ?? .none)
+        return .optional(map.storage.position(of: field, hash: hash).map { OptionalValue(map.storage.value($0)) } ?? .none)
     }
 }
 
@@ -110,7 +112,7 @@ extension Value {
         switch self {
         case .map(let map):
             guard let normal = MapKey(lookingUp: key) else { return nil }
-            return map.storage.position(of: normal).map { map.storage.entries[$0].value }
+            return map.storage.position(of: normal).map { map.storage.value($0) }
         case .list(let elements):
             let index: Int?
             switch key {

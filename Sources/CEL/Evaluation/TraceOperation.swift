@@ -10,10 +10,10 @@ final class TraceOperation: Operation, @unchecked Sendable {
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
         do throws(Fault) {
             let value = try operation.value(&frame)
-            frame.trace?.record(span, .success(value))
+            frame.trace?.takeUnretainedValue().record(span, .success(value))
             return value
         } catch {
-            frame.trace?.record(span, .failure(error))
+            frame.trace?.takeUnretainedValue().record(span, .failure(error))
             throw error
         }
     }

@@ -3,15 +3,72 @@
 public struct CELMap: Sendable {
     let storage: Storage
 
-    /// Entries and, from nine of them on, an open-addressed table. Immutable once built.
-    final class Storage: Sendable {
-        let entries: ContiguousArray<Entry>
-        /// Positions in `entries`, -1 where empty; its length is a power of two at least twice the number of entries. Empty for small maps.
-        let table: ContiguousArray<Int32>
+    /// Entries and, from nine of them on, an open-addressed table.
+    final class Storage: @unchecked Sendable {
+        // @unchecked: the memory is written once in `init` and only read afterwards, until `deinit` frees it.
+        private let base: UnsafeMutablePointer<Entry>
+        let count: Int
+        /// Positions of entries, -1 where empty. Empty for small maps.
+        private let table: UnsafeMutablePointer<Int32>?
+        /// One less than the table's length, which is a power of two at least twice the number of entries.
+        private let mask: Int
 
-        init(entries: ContiguousArray<Entry>, table: ContiguousArray<Int32>) {
-            self.entries = entries
-            self.table = table
+        init(entries: ContiguousArray<Entry>, table positions: ContiguousArray<Int32>) {
+            count = entries.count
+            base = .allocate(capacity: max(1, entries.count))
+            for index in entries.indices { (base + index).initialize(to: entries[index]) }
+            mask = positions.count - 1
+            table = positions.isEmpty ? nil : .allocate(capacity: positions.count)
+            for index in positions.indices { table?[index] = positions[index] }
+        }
+
+        deinit {
+            base.deinitialize(count: count)
+            base.deallocate()
+            table?.deallocate()
+        }
+
+        /// The entry at a position below `count`.
+        func entry(_ position: Int) -> Entry { base[position] }
+
+        func value(_ position: Int) -> Value { base[position].value }
+
+        /// The value in the form of a slot, kind `.object` where it does not fit one.
+        @inline(__always)
+        func slot(_ position: Int) -> Slot { base[position].slot }
+
+        func position(of key: MapKey) -> Int? { position(of: key, hash: key.hash) }
+
+        private func position(of key: MapKey, hash: UInt64) -> Int? {
+            guard let table else {
+                for position in 0..<count where base[position].hash == hash && key.matches(base[position].key) { return position }
+                return nil
+            }
+            var index = Int(truncatingIfNeeded: hash) & mask
+            while table[index] >= 0 {
+                let position = Int(table[index])
+                if base[position].hash == hash, key.matches(base[position].key) { return position }
+                index = (index + 1) & mask
+            }
+            return nil
+        }
+
+        /// The hot look-up: a string key whose hash was computed when the expression was compiled.
+        @inline(__always)
+        func position(of key: String, hash: UInt64) -> Int? {
+            guard table == nil else { return position(of: .string(key), hash: hash) }
+            var position = 0
+            while position < count {
+                if base[position].hash == hash, isKey(position, key) { return position }
+                position &+= 1
+            }
+            return nil
+        }
+
+        @inline(__always)
+        private func isKey(_ position: Int, _ key: String) -> Bool {
+            guard case .string(let stored) = base[position].key else { return false }
+            return stored.hasSameBytes(as: key)
         }
     }
 
@@ -19,6 +76,15 @@ public struct CELMap: Sendable {
         var hash: UInt64
         var key: Value
         var value: Value
+        /// The value once more, in the form of a slot: reading it counts no references.
+        var slot: Slot
+
+        init(hash: UInt64, key: Value, value: Value) {
+            self.hash = hash
+            self.key = key
+            self.value = value
+            slot = Slot(inline: value) ?? .boxless
+        }
     }
 
     private static let emptyStorage = Storage(entries: [], table: [])
@@ -36,23 +102,29 @@ public struct CELMap: Sendable {
         self = builder.build()
     }
 
-    public var count: Int { storage.entries.count }
+    public var count: Int { storage.count }
 
-    public var keys: [Value] { storage.entries.map(\.key) }
+    public var keys: [Value] { (0..<count).map { storage.entry($0).key } }
 
     /// All entries in the order in which they were put in.
-    public var pairs: [(key: Value, value: Value)] { storage.entries.map { ($0.key, $0.value) } }
+    public var pairs: [(key: Value, value: Value)] { (0..<count).map { entry($0) } }
+
+    /// The entry at a position below `count`.
+    public func entry(_ position: Int) -> (key: Value, value: Value) {
+        let entry = storage.entry(position)
+        return (entry.key, entry.value)
+    }
 
     public subscript(key: String) -> Value? {
         let hash = key.withBytes { Bytes.hash($0) }
         guard let position = storage.position(of: key, hash: hash) else { return nil }
-        return storage.entries[position].value
+        return storage.value(position)
     }
 
     /// The value under any key, compared as CEL compares keys; nil too for values that can be no keys.
     public subscript(key: Value) -> Value? {
         guard let normal = MapKey(key), let position = storage.position(of: normal) else { return nil }
-        return storage.entries[position].value
+        return storage.value(position)
     }
 
     /// Puts entries together; a later entry under an equal key is refused or replaces, as the caller asks.
@@ -69,8 +141,8 @@ public struct CELMap: Sendable {
         mutating func insert(_ key: Value, _ value: Value, replacing: Bool = false) -> Insertion {
             guard let normal = MapKey(key) else { return .notAKey }
             let hash = normal.hash
-            if let position = Storage.position(of: normal, hash: hash, entries: entries, table: table) {
-                if replacing { entries[position].value = value }
+            if let position = position(of: normal, hash: hash) {
+                if replacing { entries[position] = Entry(hash: hash, key: entries[position].key, value: value) }
                 return .repeated
             }
             entries.append(Entry(hash: hash, key: key, value: value))
@@ -78,6 +150,17 @@ public struct CELMap: Sendable {
                 if entries.count * 2 > table.count { grow() } else { place(entries.count - 1) }
             }
             return .inserted
+        }
+
+        private func position(of key: MapKey, hash: UInt64) -> Int? {
+            if table.isEmpty { return entries.firstIndex { $0.hash == hash && key.matches($0.key) } }
+            var index = Int(truncatingIfNeeded: hash) & (table.count - 1)
+            while table[index] >= 0 {
+                let position = Int(table[index])
+                if entries[position].hash == hash, key.matches(entries[position].key) { return position }
+                index = (index + 1) & (table.count - 1)
+            }
+            return nil
         }
 
         private mutating func grow() {
@@ -148,43 +231,5 @@ enum MapKey {
         case (.string(let a), .string(let b)): a.hasSameBytes(as: b)
         default: false
         }
-    }
-}
-
-extension CELMap.Storage {
-    func position(of key: MapKey) -> Int? {
-        CELMap.Storage.position(of: key, hash: key.hash, entries: entries, table: table)
-    }
-
-    static func position(
-        of key: MapKey, hash: UInt64, entries: ContiguousArray<CELMap.Entry>, table: ContiguousArray<Int32>
-    ) -> Int? {
-        if table.isEmpty {
-            for position in entries.indices where entries[position].hash == hash && key.matches(entries[position].key) { return position }
-            return nil
-        }
-        var index = Int(truncatingIfNeeded: hash) & (table.count - 1)
-        while table[index] >= 0 {
-            let position = Int(table[index])
-            if entries[position].hash == hash, key.matches(entries[position].key) { return position }
-            index = (index + 1) & (table.count - 1)
-        }
-        return nil
-    }
-
-    /// The hot look-up: a string key whose hash was computed when the expression was compiled.
-    @inline(__always)
-    func position(of key: String, hash: UInt64) -> Int? {
-        if table.isEmpty {
-            var position = 0
-            while position < entries.count {
-                if entries[position].hash == hash, case .string(let stored) = entries[position].key, stored.hasSameBytes(as: key) {
-                    return position
-                }
-                position &+= 1
-            }
-            return nil
-        }
-        return CELMap.Storage.position(of: .string(key), hash: hash, entries: entries, table: table)
     }
 }

@@ -39,7 +39,8 @@ extension Value {
         case (.map(let a), .map(let b)):
             guard a.count == b.count else { return false }
             if a.storage === b.storage { return true }
-            for entry in a.storage.entries {
+            for position in 0..<a.count {
+                let entry = a.storage.entry(position)
                 guard let value = b[entry.key], value.isIdentical(to: entry.value) else { return false }
             }
             return true
@@ -87,7 +88,8 @@ extension CELMap {
     /// The same keys (across number types) and equal values; order does not matter.
     public func isEqual(to other: CELMap) -> Bool {
         guard count == other.count else { return false }
-        for entry in storage.entries {
+        for position in 0..<count {
+            let entry = storage.entry(position)
             guard let value = other[entry.key], value.isEqual(to: entry.value) else { return false }
         }
         return true
