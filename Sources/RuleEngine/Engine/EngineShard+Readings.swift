@@ -1,7 +1,7 @@
 import CEL
 
 /// What a topic leads to in one shard: the subject of a source, and where its fields stand in the decoded row.
-struct Route {
+struct TopicRoute {
     var source: Int32
     var subject: Int32
     var shard: Int32
@@ -23,7 +23,7 @@ struct Route {
 
 extension EngineShard {
     /// Takes a decoded reading into a subject and evaluates the rules whose truth it can have changed.
-    func apply(_ route: Route, _ decoder: PayloadDecoder, _ payload: UnsafeRawBufferPointer, isRetained: Bool) {
+    func apply(_ route: TopicRoute, _ decoder: PayloadDecoder, _ payload: UnsafeRawBufferPointer, isRetained: Bool) {
         let source = sources[Int(route.source)]
         let plan = source.plan
         let subject = route.subject
@@ -53,7 +53,7 @@ extension EngineShard {
         releaseReplaced()
     }
 
-    private func takeOwnFields(_ route: Route, _ row: UnsafeMutablePointer<Slot>, _ source: SourceState, _ subject: Int32) {
+    private func takeOwnFields(_ route: TopicRoute, _ row: UnsafeMutablePointer<Slot>, _ source: SourceState, _ subject: Int32) {
         for (field, slot) in route.constants {
             slot.retain()
             replace(Int(field), with: slot, row, source, subject)

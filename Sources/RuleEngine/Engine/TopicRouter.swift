@@ -8,7 +8,7 @@ final class TopicRouter {
     /// Routes that share one decoding of the payload.
     struct Run {
         var decoder: Int32
-        var routes: [Route]
+        var routes: [TopicRoute]
     }
     private struct DecoderKey: Hashable {
         var paths: [FieldPath]
@@ -77,7 +77,7 @@ final class TopicRouter {
         }
         targets.sort { $0.source < $1.source }
         var isComplete = true
-        var byDecoder: [(decoder: TopicSubscription.Decoder, routes: [Route], paths: [FieldPath])] = []
+        var byDecoder: [(decoder: TopicSubscription.Decoder, routes: [TopicRoute], paths: [FieldPath])] = []
         for target in targets {
             let subscription = plan.sources[Int(target.source)].key.subscriptions[Int(target.subscription)]
             guard let place = subject(of: target, subscription, topic: name, engine) else {
@@ -108,12 +108,12 @@ final class TopicRouter {
     private func route(
         _ target: EvaluationPlan.TopicTarget, _ subscription: TopicSubscription, _ topic: String, _ place: (subject: Int32, shard: Int32),
         paths: inout [FieldPath], _ engine: Engine
-    ) -> Route {
+    ) -> TopicRoute {
         let source = plan.sources[Int(target.source)]
         let captures = Dictionary(uniqueKeysWithValues: zip(subscription.filter.captures, subscription.filter.captured(from: topic)))
-        var route = Route(
+        var route = TopicRoute(
             source: target.source, subject: place.subject, shard: place.shard, subscription: target.subscription, columns: [], constants: [],
-            topicFields: Route.TimeFields(), device: source.hasFixedDevice ? nil : SourceState.device(subscription, captures: captures))
+            topicFields: TopicRoute.TimeFields(), device: source.hasFixedDevice ? nil : SourceState.device(subscription, captures: captures))
         func text(_ text: String) -> Slot { Slot(retaining: .string(text), strings: plan.strings) }
         func column(_ path: FieldPath) -> Int32 {
             if let known = paths.firstIndex(of: path) { return Int32(known) }
