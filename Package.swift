@@ -70,6 +70,7 @@ let package = Package(
         tests("CELTests", ["CEL"]),
         tests("RuleEngineTests", ["RuleEngine", "CEL", "TestSupport"]),
         tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"]),
+        tests("NotificationChannelsTests", ["NotificationChannels", "RuleEngine", logging]),
         tests(
             "RESTInterfaceTests",
             [

@@ -66,11 +66,16 @@ extension Compiler {
         let extensions = environment.extensions
         let environment = environment
         let (name, isMember) = qualifiedName(
-            call, among: { environment.functions[$0] != nil || !StandardLibrary.functions(named: $0, extensions).isEmpty })
+            call,
+            among: {
+                environment.functions[$0] != nil || !StandardLibrary.functions(named: $0, extensions).isEmpty
+                    || PatternFunctions.names.contains($0)
+            })
         functionsUsed.insert(name)
         var nodes = call.arguments
         if isMember, let receiver = call.receiver { nodes.insert(receiver, at: 0) }
         if let compiled = hostFunction(name, isMember: isMember, nodes, node) { return compiled }
+        if let compiled = compilePatternCall(name, isMember: isMember, nodes, node) { return compiled }
         let candidates = StandardLibrary.functions(named: name, extensions)
         guard let found = candidates.first(where: { $0.takes(receiver: isMember) && $0.arity == nodes.count }) else {
             return unknownFunction(name, isMember: isMember, nodes, call, node, candidates)

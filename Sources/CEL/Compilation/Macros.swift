@@ -1,7 +1,7 @@
 extension Compiler {
     static let macroNames = [
         "has", "all", "exists", "exists_one", "map", "filter", "transformList", "transformMap", "transformMapEntry", "sortBy", "optMap",
-        "optFlatMap",
+        "optFlatMap", "or", "orValue", "cel.bind", "math.greatest", "math.least",
     ]
 
     /// Expands one of the language's macros; nil when the call is none.
@@ -24,6 +24,10 @@ extension Compiler {
             compiled = comprehension(call, receiver, variables: 1, node)
         case ("optMap", 2) where extensions.contains(.optionals), ("optFlatMap", 2) where extensions.contains(.optionals):
             compiled = optionalMap(call, receiver, node)
+        case ("or", 1) where extensions.contains(.optionals), ("orValue", 1) where extensions.contains(.optionals):
+            compiled = compileOptionalOr(call, receiver, node)
+        case ("greatest", _) where extensions.contains(.math), ("least", _) where extensions.contains(.math):
+            compiled = compileExtreme(call, node)
         case ("bind", 3) where extensions.contains(.bindings) && isNamespace(receiver, "cel"):
             compiled = binding(call, node)
         case ("block", 2) where extensions.contains(.block) && isNamespace(receiver, "cel"):

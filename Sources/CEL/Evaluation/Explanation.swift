@@ -1,25 +1,125 @@
 /// What every part of an expression came to in one evaluation.
 public struct Explanation: Sendable {
     public struct Step: Sendable {
+        /// The part's place in the source.
         public var span: Span
         /// The part's source text.
         public var text: String
         /// The last value it had; nil when it had none.
         public var value: Value?
-        /// Why it had no value.
-        public var failure: String?
+        /// What to say of it: its value, `29.7 > 30.0 is false` for a comparison, or why there is no value.
+        public var summary: String
         /// How often it was evaluated: more than once inside a comprehension.
         public var count: Int
     }
 
     public var source: String
-    /// In the order in which they were finished, inner parts before outer ones.
+    /// Every part that was evaluated and is no literal, the whole first, then by place; parts that were skipped are absent.
     public var steps: [Step]
     public var outcome: Program.Outcome
+
+    /// The source, and under it one line a part: marks below its text, then what it came to.
+    public func render() -> String {
+        let line = String(String.UnicodeScalarView(source.unicodeScalars.map { $0.value < 0x20 ? " " : $0 }))
+        let width = line.unicodeScalars.count
+        var text = line + "\n"
+        for step in steps {
+            let start = column(step.span.start)
+            let length = max(1, column(step.span.end) - start)
+            text += String(repeating: " ", count: start) + String(repeating: "^", count: length)
+            text += String(repeating: " ", count: max(1, width - start - length + 2)) + step.summary
+            if step.count > 1 { text += " (the last of \(step.count))" }
+            text += "\n"
+        }
+        return text
+    }
+
+    /// Code points before a byte of the source.
+    private func column(_ offset: Int) -> Int {
+        source.utf8.prefix(offset).reduce(0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) }
+    }
 }
 
 /// The traced form of a program.
 struct TracedTree: Sendable {
     var root: Operation
     var localCount: Int
+}
+
+extension Program {
+    /// Evaluates with a trace of every part. Costs a compilation: for people, not for the hot path.
+    public func explain(_ slots: UnsafePointer<Slot>) -> Explanation {
+        guard let tree = traced() else { return Explanation(source: expression.source, steps: [], outcome: evaluate(slots)) }
+        let trace = Trace()
+        let outcome: Outcome = withFrame(slots, locals: tree.localCount) { frame in
+            frame.trace = trace
+            do throws(Fault) {
+                return .value(try tree.root.value(&frame))
+            } catch {
+                return Outcome(error)
+            }
+        }
+        var results: [Span: Result<Value, Fault>] = [:]
+        for step in trace.steps { results[step.span] = step.result }
+        var steps: [Explanation.Step] = []
+        let counts = Dictionary(trace.steps.map { ($0.span, $0.count) }, uniquingKeysWith: { first, _ in first })
+        collect(expression.root, results, counts, into: &steps)
+        return Explanation(source: expression.source, steps: steps, outcome: outcome)
+    }
+
+    private func collect(
+        _ node: Expression.Node, _ results: [Span: Result<Value, Fault>], _ counts: [Span: Int], into steps: inout [Explanation.Step]
+    ) {
+        var isLiteral = false
+        if case .literal = node.kind { isLiteral = true }
+        if !isLiteral, let result = results[node.span] {
+            let text = Expression(source: expression.source, root: node).text
+            let value = try? result.get()
+            steps.append(
+                Explanation.Step(
+                    span: node.span, text: text, value: value, summary: summary(node, result, results), count: counts[node.span] ?? 1))
+        }
+        for child in node.kind.children { collect(child, results, counts, into: &steps) }
+    }
+
+    private func summary(_ node: Expression.Node, _ result: Result<Value, Fault>, _ results: [Span: Result<Value, Fault>]) -> String {
+        switch result {
+        case .failure(let fault):
+            return fault.code == .missingName ? "missing: \(fault.error.message)" : "error: \(fault.error.message)"
+        case .success(let value):
+            if case .binary(let operation, let left, let right) = node.kind, Comparison(operation) != nil || operation == .in,
+                let a = shown(left, results), let b = shown(right, results)
+            {
+                return "\(a) \(operation.rawValue) \(b) is \(value.summary)"
+            }
+            return value.summary
+        }
+    }
+
+    private func shown(_ node: Expression.Node, _ results: [Span: Result<Value, Fault>]) -> String? {
+        if case .literal(let value) = node.kind { return value.summary }
+        guard case .success(let value)? = results[node.span] else { return nil }
+        return value.summary
+    }
+}
+
+extension Value {
+    /// The value's text, cut after 120 characters: explanations are for reading.
+    var summary: String {
+        let text = bounded(4).description
+        return text.unicodeScalars.count <= 120 ? text : String(text.unicodeScalars.prefix(119)) + "…"
+    }
+
+    /// Only the first elements of lists and maps, few levels deep, so that writing it is cheap.
+    private func bounded(_ depth: Int) -> Value {
+        switch self {
+        case .list(let elements): .list(depth == 0 ? [] : elements.prefix(40).map { $0.bounded(depth - 1) })
+        case .map(let map):
+            .map(CELMap(depth == 0 ? [] : map.pairs.prefix(40).map { (key: $0.key, value: $0.value.bounded(depth - 1)) }) ?? CELMap())
+        case .string(let text): .string(String(text.unicodeScalars.prefix(200)))
+        case .bytes(let octets): .bytes(Array(octets.prefix(200)))
+        case .optional(let optional): depth == 0 ? .optional(.none) : .optional(OptionalValue(optional.wrapped?.bounded(depth - 1)))
+        default: self
+        }
+    }
 }

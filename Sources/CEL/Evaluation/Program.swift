@@ -93,8 +93,7 @@ public final class Program: Sendable {
             do throws(Fault) {
                 return .value(try root.value(&frame))
             } catch {
-                guard error.code == .missingName, case .text(let name) = error.detail else { return .error(error.error) }
-                return .missing(name: name)
+                return Outcome(error)
             }
         }
     }
@@ -112,12 +111,22 @@ public final class Program: Sendable {
     }
 
     @inline(__always)
-    func withFrame<R>(_ slots: UnsafePointer<Slot>, _ body: (inout Frame) -> R) -> R {
-        withUnsafeTemporaryAllocation(of: UnsafePointer<Value>?.self, capacity: max(1, localCount)) { locals in
+    func withFrame<R>(_ slots: UnsafePointer<Slot>, locals count: Int? = nil, _ body: (inout Frame) -> R) -> R {
+        withUnsafeTemporaryAllocation(of: UnsafePointer<Value>?.self, capacity: max(1, count ?? localCount)) { locals in
             locals.initialize(repeating: nil)
             // The capacity is at least 1, so the buffer has a base address.
             var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: strings, limits: limits)
             return body(&frame)
+        }
+    }
+}
+
+extension Program.Outcome {
+    init(_ fault: Fault) {
+        if fault.code == .missingName, case .text(let name) = fault.detail {
+            self = .missing(name: name)
+        } else {
+            self = .error(fault.error)
         }
     }
 }

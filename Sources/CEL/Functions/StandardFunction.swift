@@ -57,7 +57,11 @@ enum StandardLibrary {
     }
 
     private static let core = table(CoreFunctions.all + ConversionFunctions.all + TimeFunctions.all)
-    private static let extensions: [(extension: Extensions, table: [String: [StandardFunction]])] = []
+    private static let extensions: [(extension: Extensions, table: [String: [StandardFunction]])] = [
+        (.strings, table(StringFunctions.all)), (.math, table(MathFunctions.all)), (.lists, table(ListFunctions.all)),
+        (.sets, table(SetFunctions.all)), (.encoders, table(EncoderFunctions.all)), (.optionals, table(OptionalFunctions.all)),
+        (.network, table(NetworkFunctions.all)),
+    ]
 
     /// The functions of that name that an environment with these extensions has.
     static func functions(named name: String, _ enabled: Extensions) -> [StandardFunction] {
@@ -68,6 +72,6 @@ enum StandardLibrary {
 
     /// Every name of a function, for hints.
     static func names(_ enabled: Extensions) -> [String] {
-        Array(core.keys) + extensions.filter { enabled.contains($0.extension) }.flatMap { Array($0.table.keys) }
+        Array(core.keys) + PatternFunctions.names + extensions.filter { enabled.contains($0.extension) }.flatMap { Array($0.table.keys) }
     }
 }

@@ -9,8 +9,14 @@ final class AlertBoard: Sendable {
         alerts.withLock { alerts in for record in records { alerts[record.storageID] = record } }
     }
 
+    private let transitions = Mutex<[AlertState: Int]>([:])
+
+    /// Transitions since the start, by the state they led to.
+    var transitionCounts: [AlertState: Int] { transitions.withLock { $0 } }
+
     func apply(_ transitions: [AlertTransition]) {
         guard !transitions.isEmpty else { return }
+        self.transitions.withLock { counts in for transition in transitions { counts[transition.alert.state, default: 0] += 1 } }
         alerts.withLock { alerts in
             for transition in transitions { alerts[transition.alert.storageID] = transition.alert.state == .inactive ? nil : transition.alert }
         }

@@ -33,7 +33,7 @@ final class DeliveryConsumer: ScheduledMessageConsumer {
         case .later(let wait): return .later(wait)
         case .attempt(let integration, let notification):
             let channels = channels.withLock { $0 }
-            let result = await channels.deliver(notification, through: integration)
+            let result = await channels.attempt(integration, notification)
             log(message, integration, result)
             return await host.withPipelineStored { pipeline, now in pipeline.deliveryEnded(message, result, at: now) }
         }

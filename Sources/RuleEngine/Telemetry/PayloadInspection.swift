@@ -1,0 +1,67 @@
+import CEL
+
+/// A payload as people want to look at it: all of its fields, as rules would see them.
+public enum PayloadInspection {
+    public static func fields(of payload: [UInt8], decoder: TopicSubscription.Decoder) -> Result<Document, DecodeFailure> {
+        switch decoder {
+        case .bytes: return .success(["value": .string(payload.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())])
+        case .text:
+            guard let text = String(validating: payload, as: UTF8.self) else { return .failure(.utf8) }
+            return .success(["value": .string(text)])
+        case .named: return .failure(.decoder)
+        case .automatic: return automatic(payload)
+        }
+    }
+
+    private static func automatic(_ payload: [UInt8]) -> Result<Document, DecodeFailure> {
+        guard !payload.isEmpty else { return .failure(.empty) }
+        // The decoder of the engine decides what is JSON; a whole document is then read with its numbers as they were written.
+        let whole = PayloadDecoder(paths: [FieldPath(origin: .payload)], decoder: .automatic)
+        do {
+            try payload.withUnsafeBytes { bytes throws(DecodeFailure) in try whole.decode(bytes) }
+        } catch {
+            return .failure(error)
+        }
+        if let document = try? Document(json: payload) {
+            if case .object = document { return .success(document) }
+            return .success(["value": document])
+        }
+        return payload.withUnsafeBytes { bytes in
+            var cursor = JSONCursor(bytes)
+            if let value = try? DecodedValue.value(&cursor) {
+                cursor.skipWhiteSpace()
+                if cursor.isAtEnd { return .success(value.fields) }
+            }
+            return .success(["value": .string(String(decoding: payload, as: UTF8.self))])
+        }
+    }
+}
+
+extension CEL.Value {
+    /// Members of an object; any other value is `value`.
+    fileprivate var fields: Document {
+        let document = Document(self)
+        if case .object = document { return document }
+        return ["value": document]
+    }
+}
+
+extension DecodeFailure {
+    /// In words.
+    public var explanation: String {
+        switch self {
+        case .empty: "the payload is empty"
+        case .syntax: "the payload begins like JSON and is none"
+        case .utf8: "the payload is no UTF-8"
+        case .depth: "the payload is nested too deeply"
+        case .decoder: "the decoder cannot read the payload"
+        }
+    }
+}
+
+extension TopicFilter {
+    /// The captures of a topic that it matches, in their order; nil when it does not match.
+    public func captures(in topic: String) -> [(name: String, value: String)]? {
+        matches(topic) ? Array(zip(captures, captured(from: topic))) : nil
+    }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import CEL
+import Foundation
+import RuleEngine
+import RuleLanguage
+
+struct EvalCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "eval", abstract: "Evaluate a CEL expression.")
+
+    @Argument(help: "The expression.") var expression: String?
+    @Option(name: .customLong("var"), help: "NAME=JSON; may be given several times.") var variables: [String] = []
+    @Option(name: .customLong("vars"), help: "A JSON or YAML file with variables.") var file: String?
+    @Flag(help: "Show the value of every part.") var explain = false
+    @Flag(help: "Strict CEL, without the promoted arithmetic of rules.") var strict = false
+    @Flag(help: "Answer JSON lines of a conformance set from standard input.") var batch = false
+    @Flag(help: "As JSON.") var json = false
+
+    func run() throws {
+        if batch {
+            let evaluator = BatchEvaluator(arithmetic: strict ? .strict : .promoting)
+            while let line = readLine() { if !line.isEmpty { Output.result(evaluator.answer(line)) } }
+            return
+        }
+        guard let expression else {
+            Output.talk("error: an expression is missing, as in: nodesphere eval 'temperature > 30.0' --var temperature=31.5")
+            throw Ending(2)
+        }
+        let values = try readVariables()
+        let environment = strict ? Environment(arithmetic: .strict) : RuleLanguageEnvironment.standard
+        let strings = InternedStrings()
+        var names = DocumentNames(names: values.map(\.0))
+        let parsed = environment.parse(expression)
+        guard let tree = parsed.expression, parsed.diagnostics.isEmpty else { throw complain(parsed.diagnostics, expression) }
+        let compiled = environment.compile(tree, names: &names, strings: strings)
+        guard let program = compiled.program, !compiled.diagnostics.contains(where: { $0.severity == .error }) else { throw complain(compiled.diagnostics, expression) }
+        let (outcome, explanation) = withSlots(values.map { $0.1 }, strings) { slots in
+            (program.evaluate(slots), explain ? program.explain(slots).description : nil)
+        }
+        if let explanation { Output.talk(explanation) }
+        switch outcome {
+        case .value(let value): Output.result(Document(value).json)
+        case .missing(let name):
+            Output.talk("error: '\(name)' is not there")
+            throw Ending(1)
+        case .error(let error):
+            Output.talk("error: \(error.message)")
+            throw Ending(1)
+        }
+    }
+
+    private func complain(_ diagnostics: [CELDiagnostic], _ expression: String) -> Ending {
+        let source = SourceText(expression)
+        let renderer = DiagnosticRenderer { _ in expression.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) }
+        for diagnostic in diagnostics { Output.talk(renderer.render(source.diagnostic(diagnostic))) }
+        return Ending(1)
+    }
+
+    private func readVariables() throws -> [(String, Value?)] {
+        var values: [(String, Value?)] = []
+        if let file {
+            guard let data = FileManager.default.contents(atPath: file) else {
+                Output.talk("error: '\(file)' cannot be read")
+                throw Ending(2)
+            }
+            if let document = try? Document(json: data), let members = document.members {
+                values += members.map { ($0.name, $0.value.celValue) }
+            } else {
+                let (settings, diagnostics) = SettingsFile.read(name: file, bytes: Array(data))
+                guard !diagnostics.hasErrors else {
+                    Output.talk("error: '\(file)' is neither a JSON object nor YAML of plain values")
+                    throw Ending(2)
+                }
+                values += settings.settings.map { ($0.path, Self.value($0.value)) }
+            }
+        }
+        for variable in variables {
+            guard let mark = variable.firstIndex(of: "=") else {
+                Output.talk("error: --var takes NAME=JSON, not '\(variable)'")
+                throw Ending(2)
+            }
+            values.append((String(variable[..<mark]), Self.value(String(variable[variable.index(after: mark)...]))))
+        }
+        return values
+    }
+
+    /// JSON, else the text itself.
+    private static func value(_ text: String) -> Value { (try? Document(json: text))?.celValue ?? .string(text) }
+}

@@ -1,0 +1,134 @@
+import AMQPNotifications
+import EmbeddedState
+import Foundation
+import Logging
+import MQTTTelemetry
+import MongoState
+import NotificationChannels
+import RESTInterface
+import RuleEngine
+import RuleLanguage
+import ServiceLifecycle
+import Synchronization
+
+/// Why the server cannot start; the text says what to do.
+struct StartFailure: Error, CustomStringConvertible {
+    var description: String
+    var status: Int32
+}
+
+/// The whole server, wired top to bottom.
+struct Server {
+    let configuration: ServerConfiguration
+    let logger: Logger
+
+    /// What everything stands on; closed last.
+    private struct Foundations: Sendable {
+        var store: any StateStore
+        var directory: any DeviceDirectory
+        var scheduler: any NotificationScheduler
+        var embedded: EmbeddedDatabase?
+    }
+
+    func run() async throws {
+        for warning in configuration.warnings { logger.warning("\(warning)") }
+        let address = try address()
+        let mqtt = try mqttConfiguration()
+        let dataPath = configuration.text("data.path")
+        let schedulerClock = EngineClock()
+        let foundations = try foundations(dataPath, clock: schedulerClock)
+        let reader = RuleReader(rulesPath: configuration.text("rules.path"), notificationsPath: configuration.text("notifications.file"))
+        let state = ServerState(store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler)
+        let rest = RESTServer(address: address, operations: state, logger: logger) { [logger] bound in
+            logger.notice("HTTP interface at http://\(bound)")
+        }
+        let core = ServerCore(
+            configuration: configuration, logger: logger, reader: reader, mqtt: mqtt, dataPath: dataPath, store: foundations.store,
+            directory: foundations.directory, scheduler: foundations.scheduler, state: state)
+        // Services are stopped in reverse order: the core first, then HTTP, so that health can be asked to the end.
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: rest, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
+                    .init(service: core, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
+                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: Self.quiet(logger)))
+        defer { logger.notice("stopped") }
+        do {
+            try await group.run()
+        } catch {
+            await foundations.embedded?.close()
+            throw error
+        }
+        await foundations.embedded?.close()
+    }
+
+    /// The service group's own talk is of no use to an operator.
+    private static func quiet(_ logger: Logger) -> Logger {
+        var quiet = logger
+        quiet.logLevel = .error
+        return quiet
+    }
+
+    private func address() throws(StartFailure) -> HTTPAddress {
+        do { return try HTTPAddress(configuration.text("http.listen")) } catch { throw StartFailure(description: error.description, status: 2) }
+    }
+
+    private func mqttConfiguration() throws(StartFailure) -> MQTTTelemetry.MQTTConfiguration {
+        do {
+            return try MQTTTelemetry.MQTTConfiguration(
+                url: configuration.text("mqtt.url"), username: configuration["mqtt.username"], password: configuration["mqtt.password"],
+                clientID: try clientID(), version: configuration.text("mqtt.version"), caFile: configuration["mqtt.ca_file"],
+                certFile: configuration["mqtt.cert_file"], keyFile: configuration["mqtt.key_file"], shareGroup: configuration["mqtt.share_group"])
+        } catch let mistake as MQTTTelemetry.MQTTConfiguration.Mistake {
+            throw StartFailure(description: mistake.description, status: 2)
+        } catch { throw StartFailure(description: "\(error)", status: 2) }
+    }
+
+    /// Stable for an installation: configured, or made once and kept in the data folder.
+    private func clientID() throws -> String {
+        if let configured = configuration["mqtt.client_id"] { return configured }
+        let path = configuration.text("data.path") + "/mqtt-client-id"
+        if let kept = FileManager.default.contents(atPath: path) { return String(decoding: kept, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines) }
+        try FileManager.default.createDirectory(atPath: configuration.text("data.path"), withIntermediateDirectories: true)
+        let made = "nodesphere-" + UUID().uuidString.prefix(8).lowercased()
+        try Data(made.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        return made
+    }
+
+    private func scheduler(_ database: EmbeddedDatabase?, now: @escaping @Sendable () -> Instant) throws -> any NotificationScheduler {
+        if let url = configuration["amqp.url"] {
+            let amqp = try AMQPConfiguration(url: url, prefix: configuration.text("amqp.prefix"), caFile: configuration["amqp.ca_file"])
+            return AMQPScheduler(amqp, logger: logger, now: now)
+        }
+        guard let database else { throw StartFailure(description: "no scheduler", status: 2) }
+        return EmbeddedScheduler(database, now: now, logger: logger)
+    }
+
+    private func foundations(_ dataPath: String, clock: EngineClock) throws(StartFailure) -> Foundations {
+        do {
+            let needsDatabase = configuration["mongodb.uri"] == nil || configuration["amqp.url"] == nil
+            try FileManager.default.createDirectory(atPath: dataPath, withIntermediateDirectories: true)
+            let database = needsDatabase ? try EmbeddedDatabase(folder: dataPath) : nil
+            let now: @Sendable () -> Instant = { clock.now() }
+            let scheduler = try scheduler(database, now: now)
+            if let uri = configuration["mongodb.uri"] {
+                let connection = try MongoConnection(MongoConfiguration(uri: uri))
+                return Foundations(
+                    store: MongoStateStore(connection), directory: MongoDeviceDirectory(connection, logger: logger), scheduler: scheduler,
+                    embedded: database)
+            }
+            guard let database else { throw StartFailure(description: "no state store", status: 2) }
+            return Foundations(
+                store: EmbeddedStateStore(database), directory: EmbeddedDeviceDirectory(database, logger: logger), scheduler: scheduler,
+                embedded: database)
+        } catch let failure as StartFailure {
+            throw failure
+        } catch let failure as StoreFailure {
+            throw StartFailure(description: failure.description, status: 3)
+        } catch let mistake as AMQPConfigurationMistake {
+            throw StartFailure(description: mistake.description, status: 2)
+        } catch {
+            throw StartFailure(description: "the data folder '\(dataPath)' cannot be used: \(error.localizedDescription)", status: 1)
+        }
+    }
+}

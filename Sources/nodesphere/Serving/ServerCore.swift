@@ -1,0 +1,296 @@
+import Foundation
+import Logging
+import MQTTTelemetry
+import NotificationChannels
+import RESTInterface
+import RuleEngine
+import RuleLanguage
+import ServiceLifecycle
+import Synchronization
+
+/// Restores the state, then runs telemetry, timers, storing, notifications and reloads until it is told to end.
+struct ServerCore: Service {
+    let configuration: ServerConfiguration
+    let logger: Logger
+    let reader: RuleReader
+    let mqtt: MQTTTelemetry.MQTTConfiguration
+    let dataPath: String
+    let store: any StateStore
+    let directory: any DeviceDirectory
+    let scheduler: any NotificationScheduler
+    let state: ServerState
+
+    func run() async throws {
+        guard let restored = try await withGracefulEnd({ try await restore() }) else { return }
+        let running = try await start(restored)
+        state.start(running)
+        logger.notice(
+            "running",
+            metadata: [
+                "rules": "\(running.host.look { $0.plan.catalog.rules.count })", "alerts": "\(restored.alerts.count { $0.state != .resolved })",
+                "mqtt": "\(mqtt.address)",
+            ])
+        await serve(running, restored)
+    }
+
+    /// Waits for an operation, or gives nil when the server is told to end first.
+    private func withGracefulEnd<Result: Sendable>(_ operation: @escaping @Sendable () async throws -> Result) async throws -> Result? {
+        try await withThrowingTaskGroup(of: Result?.self) { group in
+            group.addTask { try await operation() }
+            group.addTask {
+                try? await gracefulShutdown()
+                return nil
+            }
+            let first = try await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+    }
+
+    // MARK: Restoring
+
+    struct Restored: Sendable {
+        var alerts: [AlertRecord] = []
+        var groups: [NotificationGroupRecord] = []
+        var variables: [(String, Document)] = []
+        var storeGroups: [RuleLoader.Source] = []
+        var subscriptions: [String] = []
+        var devices: [DeviceRecord] = []
+        var profiles: [ProfileRecord] = []
+        var lastInstant = Instant.distantPast
+    }
+
+    /// Everything the store holds; waits for the store as long as it takes.
+    private func restore() async throws -> Restored {
+        var wait = Duration.milliseconds(100)
+        var isAway = false
+        while true {
+            do {
+                return try await read()
+            } catch .unavailable(let reason) {
+                if !isAway { logger.error("the store is away, the server waits for it: \(reason)") }
+                isAway = true
+                try await Task.sleep(for: wait)
+                wait = min(wait * 2, .seconds(2))
+            } catch .refused(let reason) {
+                throw StartFailure(description: "the state store cannot be used: \(reason)", status: 1)
+            }
+        }
+    }
+
+    private func read() async throws(StoreFailure) -> Restored {
+        var restored = Restored()
+        for stored in try await store.documents(in: .alerts) {
+            if let record = AlertRecord(document: stored.document) {
+                restored.alerts.append(record)
+                restored.lastInstant = max(restored.lastInstant, record.changedAt)
+            } else {
+                logger.error("a stored alert cannot be understood and is left where it is", metadata: ["id": "\(stored.id)"])
+            }
+        }
+        for stored in try await store.documents(in: .notificationGroups) {
+            if let record = NotificationGroupRecord(id: stored.id, document: stored.document) {
+                restored.groups.append(record)
+            } else {
+                logger.error("a stored notification group cannot be understood and is left where it is", metadata: ["id": "\(stored.id)"])
+            }
+        }
+        restored.variables = try await store.documents(in: .variables).map { ($0.id, $0.document["value"] ?? .null) }
+        restored.storeGroups = try await store.documents(in: .ruleGroups).compactMap { stored in
+            stored.document["yaml"]?.string.map { RuleLoader.Source(name: stored.id, bytes: Array($0.utf8)) }
+        }
+        let server = try await store.documents(in: .server)
+        restored.subscriptions = (server.first { $0.id == "subscriptions" }?.document["filters"]?.array ?? []).compactMap(\.string)
+        (restored.devices, restored.profiles) = try await directory.snapshot()
+        return restored
+    }
+
+    // MARK: Starting
+
+    struct Running: Sendable {
+        var host: EngineHost
+        var board: AlertBoard
+        var queue: CommitQueue
+        var outbox: SchedulerOutbox
+        var actions: ActionRunner
+        var consumer: DeliveryConsumer
+        var source: MQTTTelemetrySource
+        var publisher: MQTTMessagePublisher
+        var reloader: RuleReloader
+        var devices: Directory
+        var routesEffects: [PipelineEffect]
+    }
+
+    private func start(_ restored: Restored) async throws -> Running {
+        let (rules, rejection) = try rules(restored)
+        let clock = EngineClock(floor: restored.lastInstant)
+        let now = clock.now()
+        var settings = EngineSettings()
+        settings.maximumInstances = configuration.integer("instances.max")
+        settings.forgetAfter = configuration.duration("instances.forget_after")
+        let engine = Engine(plan: rules.plan, settings: settings)
+        let devices = Directory()
+        let changes = restored.profiles.map { DirectoryChange.profile(name: $0.name, $0) } + restored.devices.map { DirectoryChange.device(id: $0.id, $0) }
+        for (id, device, effective) in devices.apply(changes) {
+            engine.setDevice(id, config: device.map { _ in effective }, labels: device?.labels ?? [:], at: now)
+        }
+        for (name, value) in restored.variables { engine.setVariable(name, value, at: now) }
+        engine.restore(restored.alerts, at: now)
+        var pipeline = NotificationPipeline(routes: rules.routes, settings: PipelineSettings(externalURL: configuration.text("external_url")))
+        let effects = pipeline.restore(groups: restored.groups, alerts: restored.alerts, at: now)
+        let queue = CommitQueue(store: store, logger: logger)
+        let host = EngineHost(engine: engine, pipeline: pipeline, clock: clock, queue: queue)
+        let publisher = MQTTMessagePublisher(mqtt, logger: logger)
+        let source = MQTTTelemetrySource(mqtt, logger: logger)
+        let http = HTTPClient()
+        let logger = logger
+        let makeChannels: @Sendable (NotificationConfiguration) -> ChannelSet = { configuration in
+            ChannelSet(
+                receivers: configuration.receivers, http: http, publisher: publisher, rendering: CELNotificationRendering(), logger: logger)
+        }
+        let consumer = DeliveryConsumer(host: host, channels: makeChannels(rules.notifications), logger: logger)
+        let board = AlertBoard()
+        board.restore(restored.alerts)
+        let outbox = SchedulerOutbox(scheduler: scheduler, logger: logger)
+        let subscribed = Mutex(Set(restored.subscriptions))
+        let subscribe: @Sendable (RuleSet) async -> Void = { [store] rules in
+            let wanted = rules.plan.subscriptions
+            let leftovers = subscribed.withLock { Array($0) }
+            let filters = Set(wanted.map(\.filter))
+            // Kept before it is subscribed, so that what a persistent session holds is known to the next run.
+            let all = filters.union(leftovers).sorted()
+            try? await store.commit([StateWrite(.server, id: "subscriptions", ["filters": .array(all.map(Document.string))])])
+            await source.subscribe(to: wanted, leftovers: leftovers)
+            subscribed.withLock { $0 = filters }
+        }
+        await subscribe(rules)
+        await outbox.setReceivers(rules.notifications.receivers.map(\.name))
+        let reloader = RuleReloader(
+            reader: reader, current: rules, rejection: rejection, store: store, acceptedPath: dataPath + "/accepted-rules.json",
+            now: { clock.now() }, logger: logger
+        ) { next in
+            consumer.setChannels(makeChannels(next.notifications))
+            await outbox.setReceivers(next.notifications.receivers.map(\.name))
+            host.input { engine, now in engine.reload(next.plan, at: now) }
+            host.withPipeline { pipeline, now in ((), pipeline.reconfigure(next.routes, at: now)) }
+            await subscribe(next)
+        }
+        return Running(
+            host: host, board: board, queue: queue, outbox: outbox, actions: ActionRunner(publisher: publisher, board: board, queue: queue, logger: logger),
+            consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, routesEffects: effects)
+    }
+
+    /// The rules as they are written, or, when they are broken, those that ran last.
+    private func rules(_ restored: Restored) throws -> (RuleSet, rejection: String?) {
+        do {
+            let rules = try reader.read(files: reader.files(), storeGroups: restored.storeGroups, notifications: reader.notificationFile())
+            for warning in rules.warnings { logger.warning("\(warning.location.file):\(warning.location.line): \(warning.message)") }
+            AcceptedRules.save(rules.files, to: dataPath + "/accepted-rules.json")
+            return (rules, nil)
+        } catch {
+            let first = error.diagnostics.first { $0.severity == .error }
+            let reason = first.map { "\($0.location.file):\($0.location.line): \($0.message)" } ?? "the rules cannot be read"
+            if let files = AcceptedRules.load(from: dataPath + "/accepted-rules.json"),
+                let rules = try? reader.read(files: files, storeGroups: restored.storeGroups, notifications: reader.notificationFile())
+            {
+                logger.error("the rules have mistakes; the last ones that were accepted run instead\n\(error.text)")
+                return (rules, reason)
+            }
+            throw StartFailure(description: "the rules have mistakes\n\(error.text)", status: 1)
+        }
+    }
+
+    // MARK: Running
+
+    private func serve(_ running: Running, _ restored: Restored) async {
+        let host = running.host
+        running.queue.add(CommitWork(effects: running.routesEffects))
+        host.input { _, _ in }
+        for alert in restored.alerts where !alert.pendingActions.isEmpty { running.actions.run(alert) }
+        let timers = Thread { host.runTimers() }
+        timers.name = "engine-timers"
+        timers.start()
+        await withTaskGroup(of: Void.self) { inputs in
+            let committing = Task {
+                await running.queue.run { group in
+                    for work in group { running.board.apply(work.transitions) }
+                    await running.outbox.add(group.flatMap(\.messages))
+                    for transition in group.flatMap(\.transitions) {
+                        log(transition)
+                        if !transition.alert.pendingActions.isEmpty { running.actions.run(transition.alert) }
+                    }
+                }
+            }
+            let outgoing = Task { await running.outbox.run() }
+            let publishing = Task { await running.publisher.run() }
+            let consuming = Task { await scheduler.run(running.consumer) }
+            let acting = Task { await running.actions.runAll() }
+            inputs.addTask { await running.source.run(host) }
+            inputs.addTask { await followDirectory(running) }
+            inputs.addTask { await forgetResolved(running) }
+            inputs.addTask { await watchFiles(running) }
+            inputs.addTask { await reloadOnHangup(running) }
+            // Returns when the server is told to end, or is cancelled.
+            try? await gracefulShutdown()
+            logger.notice("ending: telemetry first, then what is under way is stored")
+            inputs.cancelAll()
+            await inputs.waitForAll()
+            host.stopTimers()
+            consuming.cancel()
+            await consuming.value
+            await running.queue.flushed()
+            running.queue.close()
+            await committing.value
+            running.outbox.close()
+            await outgoing.value
+            acting.cancel()
+            publishing.cancel()
+            await publishing.value
+        }
+    }
+
+    private func log(_ transition: AlertTransition) {
+        let alert = transition.alert
+        guard !alert.isOccurrence else {
+            logger.info("occurrence", metadata: ["alert": "\(alert.rule)", "labels": "\(Document(alert.labels).json)"])
+            return
+        }
+        logger.info(
+            "alert \(transition.from.rawValue) → \(alert.state.rawValue)",
+            metadata: ["alert": "\(alert.rule)", "labels": "\(Document(alert.labels).json)", "value": "\(alert.value.json)", "reason": "\(alert.reason.rawValue)"])
+    }
+
+    private func followDirectory(_ running: Running) async {
+        for await changes in directory.changes() { Self.apply(changes, running) }
+    }
+
+    private func forgetResolved(_ running: Running) async {
+        let keep = configuration.duration("alerts.keep_resolved").inNanoseconds
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(30))
+            let oldest = running.host.clock.now() + -keep
+            let ids = running.board.removeResolved(before: oldest)
+            if !ids.isEmpty { running.queue.add(CommitWork(writes: ids.map { StateWrite(.alerts, id: $0, nil) })) }
+            running.host.withPipeline { pipeline, _ in
+                pipeline.forgetResolved(before: oldest)
+                return ((), [])
+            }
+        }
+    }
+
+    private func reloadOnHangup(_ running: Running) async {
+        for await _ in Hangups.stream() { _ = await running.reloader.reload(cause: "SIGHUP") }
+    }
+
+    private func watchFiles(_ running: Running) async {
+        guard configuration.bool("rules.watch") else { return }
+        var seen = FileStamps(rules: reader.rulesPath, notifications: reader.notificationsPath)
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(1))
+            let stamps = FileStamps(rules: reader.rulesPath, notifications: reader.notificationsPath)
+            guard stamps != seen, !Task.isCancelled else { continue }
+            seen = stamps
+            _ = await running.reloader.reload(cause: "files changed")
+        }
+    }
+}

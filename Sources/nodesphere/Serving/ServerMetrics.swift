@@ -1,0 +1,79 @@
+import Foundation
+import RESTInterface
+import RuleEngine
+
+/// `/metrics`: everything the server counts.
+enum ServerMetrics {
+    typealias Sample = PrometheusText.Sample
+
+    static func text(_ server: ServerCore.Running?) async -> String {
+        var text = PrometheusText()
+        text.family("nodesphere_build_info", .gauge, "Version of this server.", [Sample([("version", Version.text)], 1)])
+        process(&text)
+        guard let server else { return text.text }
+        let counters = server.host.look { $0.counters }
+        let reloader = server.reloader
+        let (rejection, success) = await (reloader.rejection, reloader.lastSuccessAt)
+        text.family("nodesphere_config_last_reload_successful", .gauge, "Whether the last attempt to load rules was taken.", [Sample([], rejection == nil ? 1 : 0)])
+        text.family(
+            "nodesphere_config_last_reload_success_timestamp_seconds", .gauge, "When rules were last taken.", [Sample([], Double(success.nanoseconds) / 1e9)])
+        text.family("nodesphere_readings_total", .counter, "Messages received that count as a reading.", [Sample([], counters.readings)])
+        text.family(
+            "nodesphere_readings_undecodable_total", .counter, "Payloads that could not be decoded, by reason.",
+            DecodeFailure.allCases.map { Sample([("reason", $0.rawValue)], counters.undecodable[$0.rawValue] ?? 0) })
+        let mqtt = server.source.counters
+        text.family(
+            "nodesphere_messages_duplicate_total", .counter, "Copies of messages that were dropped, by cause.",
+            [Sample([("cause", "redelivery")], mqtt.redeliveriesDropped), Sample([("cause", "overlap")], mqtt.copiesDropped)])
+        text.family(
+            "nodesphere_readings_dropped_total", .counter, "Readings dropped by a full queue; the queues here wait instead.",
+            [Sample([("queue", "commit"), ("policy", "block")], 0)])
+        text.family("nodesphere_evaluations_total", .counter, "Rule evaluations.", [Sample([], counters.evaluations)])
+        text.family(
+            "nodesphere_evaluation_errors_total", .counter, "Evaluations that ended in an error, by rule.", samples("rule", counters.evaluationErrors))
+        text.family(
+            "nodesphere_instances_refused_total", .counter, "Instances refused by 'limit' or 'instances.max', by rule.",
+            samples("rule", counters.refusedInstances))
+        text.family("nodesphere_instances", .gauge, "Subjects whose last values are remembered.", [Sample([], counters.subjects)])
+        text.family("nodesphere_template_failures_total", .counter, "Templates that gave <no value>.", [Sample([], counters.templateFailures)])
+        text.family("nodesphere_late_readings_total", .counter, "Readings that came late in event time.", [Sample([], 0)])
+        text.family(
+            "nodesphere_alerts", .gauge, "Alerts by name and state.",
+            server.board.counts.map { Sample([("alertname", $0.alertname), ("state", $0.state.rawValue)], $0.count) })
+        text.family(
+            "nodesphere_alert_transitions_total", .counter, "Alert transitions by the state they lead to.",
+            server.board.transitionCounts.sorted { $0.key.rawValue < $1.key.rawValue }.map { Sample([("state", $0.key.rawValue)], $0.value) })
+        text.family(
+            "nodesphere_queue_length", .gauge, "What waits, by queue.",
+            [Sample([("queue", "commit")], server.queue.length), Sample([("queue", "scheduler")], server.outbox.length)])
+        text.family(
+            "nodesphere_notifications_total", .counter, "Alert events by receiver and what became of them.",
+            server.host.dispositions.sorted { ($0.key.receiver, $0.key.disposition.rawValue) < ($1.key.receiver, $1.key.disposition.rawValue) }
+                .map { Sample([("receiver", $0.key.receiver), ("disposition", $0.key.disposition.rawValue)], $0.value) })
+        let times = server.queue.times
+        text.histogram(
+            "nodesphere_store_commit_seconds", "Time of a group commit.",
+            [PrometheusText.Histogram(buckets: Array(zip(CommitQueue.CommitTimes.bounds, times.counts)).map { (upperBound: $0.0, count: $0.1) }, sum: times.sum, count: times.count)])
+        return text.text
+    }
+
+    private static func samples(_ label: String, _ counts: [String: UInt64]) -> [Sample] {
+        counts.sorted { $0.key < $1.key }.map { Sample([(label, $0.key)], $0.value) }
+    }
+
+    private static func process(_ text: inout PrometheusText) {
+        var usage = rusage()
+        getrusage(RUSAGE_SELF, &usage)
+        func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+        text.family("process_cpu_seconds_total", .counter, "Processor time of this process.", [Sample([], seconds(usage.ru_utime) + seconds(usage.ru_stime))])
+        if let statm = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) {
+            let pages = statm.split(separator: " ").compactMap { Double($0) }
+            if pages.count > 1 {
+                text.family("process_virtual_memory_bytes", .gauge, "Virtual memory.", [Sample([], pages[0] * 4096)])
+                text.family("process_resident_memory_bytes", .gauge, "Resident memory.", [Sample([], pages[1] * 4096)])
+            }
+        }
+        let open = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd"))?.count ?? 0
+        text.family("process_open_fds", .gauge, "Open file descriptors.", [Sample([], open)])
+    }
+}
