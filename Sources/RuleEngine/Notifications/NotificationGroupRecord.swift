@@ -66,7 +66,7 @@ extension NotificationGroupRecord.Member {
         guard let key = document["key"]?.string, let episode = document["episode"]?.string,
             let standing = document["standing"]?.string.flatMap(Standing.init(text:))
         else { return nil }
-        let alert = document["alertId"]?.string.flatMap { id in document["alert"].flatMap { AlertRecord(id: id, document: $0) } }
+        let alert = document["alertId"]?.string.flatMap { id in document["alert"].flatMap { AlertRecord(document: $0) } }
         guard (alert != nil) == (standing == .occurrence) else { return nil }
         self.init(
             key: key, episode: episode, standing: standing, told: document["told"]?.string.flatMap(Standing.init(text:)),

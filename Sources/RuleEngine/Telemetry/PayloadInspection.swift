@@ -17,11 +17,15 @@ public enum PayloadInspection {
         guard !payload.isEmpty else { return .failure(.empty) }
         // The decoder of the engine decides what is JSON; a whole document is then read with its numbers as they were written.
         let whole = PayloadDecoder(paths: [FieldPath(origin: .payload)], decoder: .automatic)
-        do {
-            try payload.withUnsafeBytes { bytes throws(DecodeFailure) in try whole.decode(bytes) }
-        } catch {
-            return .failure(error)
+        let failure = payload.withUnsafeBytes { bytes -> DecodeFailure? in
+            do throws(DecodeFailure) {
+                try whole.decode(bytes)
+                return nil
+            } catch {
+                return error
+            }
         }
+        if let failure { return .failure(failure) }
         if let document = try? Document(json: payload) {
             if case .object = document { return .success(document) }
             return .success(["value": document])
