@@ -11,7 +11,8 @@ extension Data {
 extension Row {
     /// The document in a column; nil when its bytes are damaged.
     func document(_ index: Int) throws -> Document? {
-        try withUnsafeData(atIndex: index) { data in data?.withUnsafeBytes { DocumentEncoding.decode($0) } ?? nil }
+        // Not `?? nil`: that would be `.null`.
+        try withUnsafeData(atIndex: index) { data in (data ?? Data()).withUnsafeBytes { DocumentEncoding.decode($0) } }
     }
 
     func text(_ index: Int) throws -> String {

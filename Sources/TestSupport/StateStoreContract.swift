@@ -121,7 +121,10 @@ extension StateStoreContract {
         },
         StateStoreClause(description: "commits that follow each other are applied in order") { bench in
             let store = try await bench.open()
-            for n in 0..<50 { try await store.commit([StateWrite(.alerts, id: "a", n % 7 == 6 ? nil : ["n": .int(Int64(n))])]) }
+            for n in 0..<50 {
+                let document: Document? = n % 7 == 6 ? Optional.none : ["n": .int(Int64(n))]
+                try await store.commit([StateWrite(.alerts, id: "a", document)])
+            }
             let found = try await store.documents(in: .alerts)
             try expect(found == [StoredDocument(id: "a", document: ["n": 49])], "\(found)")
         },

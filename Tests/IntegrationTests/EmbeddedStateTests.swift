@@ -160,4 +160,13 @@ final class DataFolder: Sendable {
         try await store.commit([StateWrite(.alerts, id: "a", document)])
         #expect(try await store.documents(in: .alerts).first?.document == document)
     }
+
+    @Test func `a damaged document is refused, naming it`() async throws {
+        let database = try await folder.open()
+        let store = EmbeddedStateStore(database)
+        try await store.commit([StateWrite(.alerts, id: "good", ["n": 1]), StateWrite(.alerts, id: "bad", ["n": 1])])
+        try await database.configureWriter("UPDATE alerts SET document = x'0108' WHERE id = x'626164'")
+        let failure = await #expect(throws: StoreFailure.self) { try await store.documents(in: .alerts) }
+        #expect(failure?.description.contains("the document 'bad' in 'alerts' is damaged") == true)
+    }
 }

@@ -55,7 +55,7 @@ public indirect enum Document: Sendable, Equatable {
 }
 
 extension Document: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
-    ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
+    ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
     public init(stringLiteral value: String) { self = .string(value) }
     public init(booleanLiteral value: Bool) { self = .bool(value) }
@@ -63,7 +63,6 @@ extension Document: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, Exp
     public init(floatLiteral value: Double) { self = .double(value) }
     public init(arrayLiteral elements: Document...) { self = .array(elements) }
     public init(dictionaryLiteral elements: (String, Document)...) { self = .object(elements.map { Member($0.0, $0.1) }) }
-    public init(nilLiteral: ()) { self = .null }
 }
 
 extension Document {

@@ -37,4 +37,6 @@ public struct RuleStatus: Sendable, Equatable {
     public var lastEvaluationAt: Instant?
     public var evaluations: UInt64 = 0
     public var instances: [AlertState: Int] = [:]
+
+    public static let unknown = RuleStatus()
 }

@@ -34,7 +34,7 @@ struct EvalCommand: ParsableCommand {
         let compiled = environment.compile(tree, names: &names, strings: strings)
         guard let program = compiled.program, !compiled.diagnostics.contains(where: { $0.severity == .error }) else { throw complain(compiled.diagnostics, expression) }
         let (outcome, explanation) = withSlots(values.map { $0.1 }, strings) { slots in
-            (program.evaluate(slots), explain ? program.explain(slots).description : nil)
+            (program.evaluate(slots), explain ? program.explain(slots).render() : nil)
         }
         if let explanation { Output.talk(explanation) }
         switch outcome {

@@ -38,15 +38,17 @@ final class ActionRunner: Sendable {
     private func carryOut(_ action: PublishRequest, of alert: AlertRecord) async {
         var wait = Duration.milliseconds(200)
         while !Task.isCancelled {
-            do {
+            do throws(PublishFailure) {
                 try await publisher.publish(
                     topic: action.topic, payload: Array(action.payload.utf8), qos: action.qos, retain: action.retain,
                     properties: [("nodesphere-id", action.id)])
                 return
-            } catch .unavailable {
-                try? await Task.sleep(for: wait)
-                wait = min(wait * 2, .seconds(5))
-            } catch .refused(let reason) {
+            } catch {
+                guard case .refused(let reason) = error else {
+                    try? await Task.sleep(for: wait)
+                    wait = min(wait * 2, .seconds(5))
+                    continue
+                }
                 logger.error("an action of \(alert.rule) cannot be carried out: \(reason)", metadata: ["topic": "\(action.topic)"])
                 return
             }

@@ -113,17 +113,19 @@ final class CommitQueue: Sendable {
         var isAway = false
         let start = ContinuousClock.now
         while true {
-            do {
+            do throws(StoreFailure) {
                 try await store.commit(writes)
                 if isAway { logger.notice("the store is back; \(writes.count) waiting writes are stored") }
                 record(start.duration(to: .now))
                 return
-            } catch .unavailable(let reason) {
-                if !isAway { logger.error("the store is away, decisions wait for it: \(reason)") }
-                isAway = true
-                try? await Task.sleep(for: wait)
-                wait = min(wait * 2, .seconds(1))
-            } catch .refused(let reason) {
+            } catch {
+                guard case .refused(let reason) = error else {
+                    if !isAway { logger.error("the store is away, decisions wait for it: \(error)") }
+                    isAway = true
+                    try? await Task.sleep(for: wait)
+                    wait = min(wait * 2, .seconds(1))
+                    continue
+                }
                 guard writes.count > 1 else {
                     logger.error("the store refuses a write, which is lost", metadata: ["collection": "\(writes[0].collection.rawValue)", "id": "\(writes[0].id)", "reason": "\(reason)"])
                     return

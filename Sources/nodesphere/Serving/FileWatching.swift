@@ -1,4 +1,3 @@
-import Dispatch
 import Foundation
 import RuleLanguage
 
@@ -16,18 +15,5 @@ struct FileStamps: Equatable {
         var status = stat()
         guard stat(path, &status) == 0 else { return }
         stamps[path] = [Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec, Int(status.st_ino)]
-    }
-}
-
-/// SIGHUP as a stream.
-enum Hangups {
-    static func stream() -> AsyncStream<Void> {
-        signal(SIGHUP, SIG_IGN)
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        let source = DispatchSource.makeSignalSource(signal: SIGHUP, queue: .global())
-        source.setEventHandler { continuation.yield() }
-        source.activate()
-        continuation.onTermination = { _ in source.cancel() }
-        return stream
     }
 }

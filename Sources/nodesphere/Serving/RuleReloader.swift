@@ -47,7 +47,7 @@ struct RuleReader: Sendable {
             configuration = read
             diagnostics += found
         }
-        let sources = files + storeGroups.map { RuleLoader.Source(name: RuleLoader.sourceName(ofGroup: $0.name), bytes: $0.bytes) } + [file].compactMap { $0 }
+        let sources = files + storeGroups.map { RuleLoader.Source(name: RuleLoader.sourceName(ofGroup: $0.name), bytes: $0.bytes) } + [file].compactMap { $0.map(NotificationFileReader.redacted) }
         guard let plan, let configuration else { throw Rejection(diagnostics: diagnostics.inOrder, sources: sources) }
         do {
             let routes = try RouteTree(configuration, compile: CELRegex.compiler)
@@ -67,13 +67,10 @@ struct RuleReader: Sendable {
         return (plan, (diagnostics + found).inOrder)
     }
 
-    /// With mistakes in the files there is no catalogue of all; what can be read file by file is compiled all the same, so that every mistake is told in one run.
+    /// With mistakes in the files there is no catalogue; the rules that can be read are compiled all the same, so that every mistake is told in one run.
     private static func compiledDiagnostics(_ files: [RuleLoader.Source], _ storeGroups: [RuleLoader.Source]) -> [Diagnostic] {
-        let loader = RuleLoader(environment: RuleLanguageEnvironment.standard)
-        var found: [Diagnostic] = []
-        for file in files { if let catalog = loader.load(files: [file]).catalog { found += EvaluationPlan.compile(catalog).diagnostics } }
-        for group in storeGroups { if let catalog = loader.load(files: [], storeGroups: [group]).catalog { found += EvaluationPlan.compile(catalog).diagnostics } }
-        return found
+        let sound = RuleLoader(environment: RuleLanguageEnvironment.standard).loadReadable(files: files, storeGroups: storeGroups)
+        return EvaluationPlan.compile(sound.catalog).diagnostics
     }
 }
 

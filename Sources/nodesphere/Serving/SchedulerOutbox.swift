@@ -56,7 +56,7 @@ final class SchedulerOutbox: Sendable {
         while true {
             let (receivers, batch) = state.withLock { ($0.receivers, Array($0.waiting.prefix(Self.largestBatch))) }
             guard receivers != nil || !batch.isEmpty else { break }
-            do {
+            do throws(SchedulerFailure) {
                 if let receivers {
                     try await scheduler.setReceivers(receivers)
                     state.withLock { if $0.receivers == receivers { $0.receivers = nil } }
@@ -66,13 +66,15 @@ final class SchedulerOutbox: Sendable {
                     state.withLock { $0.waiting.removeFirst(batch.count) }
                 }
                 wait = .milliseconds(50)
-            } catch .unavailable(let reason) {
-                if !isAway { logger.error("the scheduler is away, notifications wait for it: \(reason)") }
-                isAway = true
-                if state.withLock({ $0.isClosed }) { return }
-                try? await Task.sleep(for: wait)
-                wait = min(wait * 2, .seconds(1))
-            } catch .refused(let reason) {
+            } catch {
+                guard case .refused(let reason) = error else {
+                    if !isAway { logger.error("the scheduler is away, notifications wait for it: \(error)") }
+                    isAway = true
+                    if state.withLock({ $0.isClosed }) { return }
+                    try? await Task.sleep(for: wait)
+                    wait = min(wait * 2, .seconds(1))
+                    continue
+                }
                 logger.error("the scheduler refuses \(batch.count) messages: \(reason)")
                 state.withLock { $0.waiting.removeFirst(min(batch.count, $0.waiting.count)) }
             }

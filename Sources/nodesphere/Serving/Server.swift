@@ -10,6 +10,7 @@ import RuleEngine
 import RuleLanguage
 import ServiceLifecycle
 import Synchronization
+import UnixSignals
 
 /// Why the server cannot start; the text says what to do.
 struct StartFailure: Error, CustomStringConvertible {

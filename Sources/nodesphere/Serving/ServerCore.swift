@@ -7,6 +7,7 @@ import RuleEngine
 import RuleLanguage
 import ServiceLifecycle
 import Synchronization
+import UnixSignals
 
 /// Restores the state, then runs telemetry, timers, storing, notifications and reloads until it is told to end.
 struct ServerCore: Service {
@@ -279,7 +280,7 @@ struct ServerCore: Service {
     }
 
     private func reloadOnHangup(_ running: Running) async {
-        for await _ in Hangups.stream() { _ = await running.reloader.reload(cause: "SIGHUP") }
+        for await _ in await UnixSignalsSequence(trapping: .sighup) { _ = await running.reloader.reload(cause: "SIGHUP") }
     }
 
     private func watchFiles(_ running: Running) async {

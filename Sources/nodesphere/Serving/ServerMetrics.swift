@@ -1,4 +1,5 @@
 import Foundation
+import MQTTTelemetry
 import RESTInterface
 import RuleEngine
 
@@ -63,7 +64,7 @@ enum ServerMetrics {
 
     private static func process(_ text: inout PrometheusText) {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         text.family("process_cpu_seconds_total", .counter, "Processor time of this process.", [Sample([], seconds(usage.ru_utime) + seconds(usage.ru_stime))])
         if let statm = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) {

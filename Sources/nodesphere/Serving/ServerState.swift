@@ -1,3 +1,4 @@
+import MQTTTelemetry
 import RESTInterface
 import RuleEngine
 import RuleLanguage
@@ -43,7 +44,7 @@ final class ServerState: ServerOperations {
     }
 
     private func status(_ rule: Rule, _ group: RuleGroup, _ server: ServerCore.Running) -> RESTInterface.RuleStatus {
-        let now = server.host.look { $0.status(of: rule.identity) } ?? RuleEngine.RuleStatus()
+        let now = server.host.look { $0.status(of: rule.identity) } ?? RuleEngine.RuleStatus.unknown
         let file: String? = if case .file(let name) = group.origin { name } else { nil }
         return RESTInterface.RuleStatus(
             group: group.name, name: rule.identity.alert, file: file, line: rule.location.line, isEnabled: rule.isEnabled,
