@@ -62,7 +62,7 @@ struct CheckCommand: ParsableCommand {
         for diagnostic in diagnostics { Output.talk(renderer.render(diagnostic)) }
         let errors = diagnostics.count { $0.severity == .error }, warnings = diagnostics.count - errors
         let files = "\(rules.count) rule \(rules.count == 1 ? "file" : "files")" + (notifications.isEmpty ? "" : " and \(notifications.count) for notifications")
-        let found = errors + warnings == 0 ? "nothing to complain of" : "\(errors) errors, \(warnings) warnings"
+        let found = errors + warnings == 0 ? "nothing to complain of" : "\(errors) \(errors == 1 ? "error" : "errors"), \(warnings) \(warnings == 1 ? "warning" : "warnings")"
         Output.result("checked \(files): \(found)")
     }
 }
