@@ -41,6 +41,16 @@ struct Frame {
         memory = rest
     }
 
+    /// Takes the steps it costs to read a long string or bytes: to hash a key, to compare.
+    @inline(__always)
+    mutating func chargeKey(_ value: Value, _ span: Span) throws(Fault) {
+        switch value {
+        case .string(let text): if text.utf8.count > 256 { try charge(text.utf8.count / 32, span) }
+        case .bytes(let octets): if octets.count > 256 { try charge(octets.count / 32, span) }
+        default: break
+        }
+    }
+
     /// CEL's `==`, its work charged.
     mutating func areEqual(_ left: Value, _ right: Value, _ span: Span) throws(Fault) -> Bool {
         switch (left, right) {

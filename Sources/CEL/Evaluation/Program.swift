@@ -221,6 +221,6 @@ public struct DecidingComparison: Sendable {
 extension DecidingComparison: CustomStringConvertible {
     /// `29.7 > 30.0 is false`.
     public var description: String {
-        "\(left.description) \(comparison.rawValue) \(right.description) is \(holds)"
+        "\(left.summary) \(comparison.rawValue) \(right.summary) is \(holds)"
     }
 }
