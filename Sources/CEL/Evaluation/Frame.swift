@@ -10,12 +10,12 @@ struct Frame {
     /// Set while an evaluation is explained.
     var trace: Unmanaged<Trace>?
 
-    init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<Local>, strings: Unmanaged<InternedStrings>, limits: Limits) {
+    init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<Local>, strings: Unmanaged<InternedStrings>, steps: Int, memory: Int) {
         self.slots = slots
         self.locals = locals
         table = strings
-        steps = limits.steps
-        memory = limits.memory
+        self.steps = steps
+        self.memory = memory
     }
 
     var strings: InternedStrings { table.takeUnretainedValue() }
