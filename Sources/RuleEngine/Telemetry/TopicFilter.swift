@@ -74,6 +74,8 @@ public struct TopicFilter: Hashable, Sendable {
             if last { break }
             start = end + 1
         }
+        // What walks over filters goes one level deeper with each of theirs.
+        guard levels.count <= 512 else { try fail("a topic filter has at most 512 levels", whole) }
         self.levels = levels
         self.share = share
     }
