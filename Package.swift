@@ -68,7 +68,7 @@ let package = Package(
         library("TestSupport", ["RuleEngine"]),
 
         tests("CELTests", ["CEL"]),
-        tests("RuleEngineTests", ["RuleEngine", "CEL", "TestSupport"]),
+        tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),
         tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"], exclude: ["Golden", "GoldenNotifications"]),
         tests("NotificationChannelsTests", ["NotificationChannels", "RuleEngine", logging]),
         tests(
