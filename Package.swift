@@ -31,6 +31,7 @@ let package = Package(
     name: "nodesphere",
     products: [
         .executable(name: "nodesphere", targets: ["nodesphere"]),
+        .executable(name: "engine-benchmark", targets: ["EngineBenchmark"]),
         .library(name: "CEL", targets: ["CEL"]),
     ],
     dependencies: [
@@ -67,8 +68,11 @@ let package = Package(
             ], swiftSettings: settings),
         library("TestSupport", ["RuleEngine"]),
 
+        .executableTarget(
+            name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL"], path: "Benchmarks/EngineBenchmark", swiftSettings: settings),
+
         tests("CELTests", ["CEL"]),
-        tests("RuleEngineTests", ["RuleEngine", "CEL", "TestSupport"]),
+        tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"]),
         tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"]),
         tests("NotificationChannelsTests", ["NotificationChannels", "RuleEngine", logging]),
         tests(
