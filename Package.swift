@@ -31,6 +31,7 @@ let package = Package(
     name: "nodesphere",
     products: [
         .executable(name: "nodesphere", targets: ["nodesphere"]),
+        .executable(name: "engine-benchmark", targets: ["EngineBenchmark"]),
         .library(name: "CEL", targets: ["CEL"]),
     ],
     dependencies: [
@@ -66,6 +67,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         library("TestSupport", ["RuleEngine"]),
+
+        .executableTarget(
+            name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL"], path: "Benchmarks/EngineBenchmark", swiftSettings: settings),
 
         tests("CELTests", ["CEL"]),
         tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),

@@ -48,6 +48,12 @@ final class EngineDriver {
         }
     }
 
+    init(plan: EvaluationPlan) {
+        engine = Engine(plan: plan)
+        engine.connected(at: Self.instant(0))
+        engine.backlogEnded(at: Self.instant(0))
+    }
+
     /// One group `g` on `t/{device}` with one rule `A`; `body` are its other keys.
     static func rule(_ body: String, on: String = "t/{device}", group: String = "") throws -> EngineDriver {
         try EngineDriver(yaml(body, on: on, group: group))

@@ -74,11 +74,11 @@ struct AlertLifecycle: Equatable {
     }
 
     /// One evaluation at `now`. `conditions[l]` and `recoveries[l]` are what level l's `expr` and `resolve_expr` (without one: the contrary of `expr`) said;
-    /// `.missing` and `.error` leave that level as it was, which is also how a timer steps: nothing new is known but the time. With `leavesTimeToTimers`
-    /// nothing happens because time has passed: overdue timers wait, and will come at their own instants.
+    /// `.missing` and `.error` leave that level as it was, which is also how a timer steps: nothing new is known but the time. Only a timer makes
+    /// something happen because time has passed, so that it happens at its own instant and in the order of timers.
     mutating func step(
         conditions: UnsafePointer<Program.Truth>, recoveries: UnsafePointer<Program.Truth>, timing: LifecycleTiming, now: Instant,
-        isTimer: Bool = false, leavesTimeToTimers: Bool = false
+        isTimer: Bool = false
     ) -> Change {
         for place in 0..<levelCount {
             switch conditions[place] {
@@ -88,12 +88,12 @@ struct AlertLifecycle: Equatable {
             }
         }
         if isMissing, !isTimer { return decideAnew(conditions: conditions, timing: timing, now: now) }
-        let matured = worstMatured(timing, now, leavesTimeToTimers: leavesTimeToTimers)
+        let reached = isTimer ? now : .distantPast
+        let matured = worstMatured(timing, reached)
         switch phase {
         case .inactive, .pending:
             if matured >= 0 { return fire(at: matured) }
-            let isPending = (0..<levelCount).contains { trueSince($0) != nil }
-            if isPending {
+            if hasTrueLevel {
                 defer { phase = .pending }
                 return phase == .inactive ? .becamePending : .none
             }
@@ -102,7 +102,7 @@ struct AlertLifecycle: Equatable {
             return .dropped
         case .nodata: return .none
         case .firing, .recovering:
-            return stepFiring(conditions, recoveries, timing, leavesTimeToTimers ? .distantPast : now, matured, at: now)
+            return stepFiring(conditions, recoveries, timing, reached, matured, at: now)
         }
     }
 
@@ -157,15 +157,24 @@ struct AlertLifecycle: Equatable {
         return change
     }
 
-    private func worstMatured(_ timing: LifecycleTiming, _ now: Instant, leavesTimeToTimers: Bool = false) -> Int {
+    /// The worst level whose condition has been true for its `for`, as far as time is `reached`; -1 for none.
+    private func worstMatured(_ timing: LifecycleTiming, _ reached: Instant) -> Int {
         var place = levelCount - 1
         while place >= 0 {
-            if let since = trueSince(place), timing.pending[place] == 0 || !leavesTimeToTimers && now >= since + timing.pending[place] {
-                return place
-            }
+            if let since = trueSince(place), timing.pending[place] == 0 || reached >= since + timing.pending[place] { return place }
             place -= 1
         }
         return -1
+    }
+
+    /// Whether the condition of a level is true.
+    var hasTrueLevel: Bool { (0..<levelCount).contains { trueSince($0) != nil } }
+
+    /// What goes on when an episode has resolved while the condition of another level, which has not been true for its `for`, is true.
+    var remainder: AlertLifecycle {
+        var next = AlertLifecycle(levels: levelCount)
+        for place in 0..<levelCount { next.setTrueSince(place, trueSince(place)) }
+        return next
     }
 
     private mutating func fire(at place: Int) -> Change {

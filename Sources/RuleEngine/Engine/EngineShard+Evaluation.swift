@@ -124,13 +124,20 @@ extension EngineShard {
             guard rule.everyNanoseconds > 0, occasion.cause == .timer, !source.subjects[Int(subject)].hasFallenSilent else { return }
         }
         let change = alerts[Int(alert)].lifecycle.step(
-            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now,
-            leavesTimeToTimers: context.isReadingBacklog)
-        let isOver = change == .resolved && before.isMissing
-        let isTrue = isOver && (0..<rule.levels.count).contains { conditions[$0] == .yes }
+            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now)
         finish(alert, rule, source, subject, before, change, reason: change == .levelChanged ? .level : .condition)
-        // The reading that ended the silence begins something new that has to wait for its `for`.
-        if isTrue { begin(rule, source, subject) }
+    }
+
+    /// Another level's condition is true and waits for its `for` when an episode resolves: that is a new episode.
+    private func goOn(_ remainder: AlertLifecycle, _ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
+        for place in rule.levels.indices {
+            conditions[place] = .missing
+            recoveries[place] = .missing
+        }
+        let alert = add(rule, source, subject, remainder)
+        let change = alerts[Int(alert)].lifecycle.step(
+            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now)
+        finish(alert, rule, source, subject, remainder, change, reason: .condition)
     }
 
     /// Time alone: `for` has run out, or `keep_firing_for`.
@@ -190,7 +197,12 @@ extension EngineShard {
             }
             context.effects.transitions.append(transition(alert, rule, source, subject, before, change, reason))
         }
-        if alerts[Int(alert)].lifecycle.phase == .inactive { remove(alert) } else { arm(alert) }
+        let lifecycle = alerts[Int(alert)].lifecycle
+        guard lifecycle.phase == .inactive else { return arm(alert) }
+        remove(alert)
+        if change == .resolved, lifecycle.hasTrueLevel, reason != .ruleChanged, reason != .ruleRemoved, reason != .deviceRemoved {
+            goOn(lifecycle.remainder, rule, source, subject)
+        }
     }
 
     /// One occurrence of a rule with `event: true`.

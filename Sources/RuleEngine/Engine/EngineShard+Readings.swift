@@ -24,7 +24,7 @@ extension EngineShard {
         for field in shape.timeFields { replace(Int(field), with: Slot(context.now), row, source, subject) }
         for place in index.everyReading { add(index.rules[place]) }
         if !source.tally.count(carried, at: context.now) { countApart(source) }
-        addUnevaluated(source, subject, isRetained: isRetained)
+        addUnevaluated(source, subject)
         if !isRetained { beat(source, subject) }
         evaluateCandidates(source, subject, circumstance, isRetained ? .retainedReading : .liveReading)
         releaseReplaced()
@@ -60,15 +60,16 @@ extension EngineShard {
         }
     }
 
-    /// Rules that have to look at this reading because of what happened before it: silence, or a reload.
+    /// Rules that have to look at this reading whatever it changes: after silence, after a reload, and at the first reading, since something can be true
+    /// of nothing.
     @inline(__always)
-    private func addUnevaluated(_ source: SourceState, _ subject: Int32, isRetained: Bool) {
+    private func addUnevaluated(_ source: SourceState, _ subject: Int32) {
         let head = source.subjects[Int(subject)]
         if head.isUnevaluated {
             source.subjects[Int(subject)].isUnevaluated = false
             for rule in source.plan.rules where context.plan.rules[Int(rule)].everyNanoseconds == 0 { add(rule) }
         }
-        if head.hasFallenSilent, !isRetained {
+        if head.hasFallenSilent {
             for rule in source.plan.missingRules where context.plan.rules[Int(rule)].everyNanoseconds == 0 { add(rule) }
         }
     }

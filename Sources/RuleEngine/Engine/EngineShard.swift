@@ -33,10 +33,10 @@ final class EngineShard {
     var freeAlerts: [Int32] = []
     var alertOf = PairTable()
     var timers = TimerQueue()
-    /// The timer that counts of an alert and of an age, by rule and subject; others are out of date. What is set stays, also when its alert is gone, so that
-    /// there is never more than one of a kind.
-    var alertTimers: [UInt64: Instant] = [:]
-    var ageTimers: [UInt64: Instant] = [:]
+    /// The timer that counts of an alert and of an age; others are out of date. What is set stays, also when its alert is gone, so that there is hardly
+    /// ever more than one of a kind.
+    var alertTimers: [TimerKey: Instant] = [:]
+    var ageTimers: [TimerKey: Instant] = [:]
 
     // Memory that is used again for every evaluation.
     let frame: UnsafeMutablePointer<Slot>
@@ -173,19 +173,15 @@ final class EngineShard {
 
     // MARK: Timers
 
-    static func pair(_ rule: Int32, _ subject: Int32) -> UInt64 {
-        UInt64(UInt32(bitPattern: rule)) << 32 | UInt64(UInt32(bitPattern: subject))
-    }
-
     /// Sets the alert's timer to the next instant at which time alone changes it, unless one is set that comes no later.
     func arm(_ alert: Int32) {
         let active = alerts[Int(alert)]
         let rule = context.plan.rules[Int(active.rule)]
         guard let due = active.lifecycle.deadline(rule.timing), due != .distantFuture else { return }
-        let pair = Self.pair(active.rule, active.subject)
-        if let armed = alertTimers[pair], armed <= due { return }
-        alertTimers[pair] = due
         let ordinal = sources[Int(rule.source)].subjects[Int(active.subject)].ordinal
+        let key = TimerKey(rule: active.rule, ordinal: ordinal)
+        if let armed = alertTimers[key], armed <= due { return }
+        alertTimers[key] = due
         timers.add(Timer(due: due, ordinal: ordinal, rule: active.rule, subject: active.subject, kind: .alert))
     }
 
@@ -209,27 +205,28 @@ final class EngineShard {
             }
         }
         guard next != .distantFuture else { return }
-        let pair = Self.pair(rule.number, subject)
-        if let armed = ageTimers[pair], armed <= next { return }
-        ageTimers[pair] = next
-        timers.add(Timer(due: next, ordinal: source.subjects[Int(subject)].ordinal, rule: rule.number, subject: subject, kind: .age))
+        let ordinal = source.subjects[Int(subject)].ordinal
+        let key = TimerKey(rule: rule.number, ordinal: ordinal)
+        if let armed = ageTimers[key], armed <= next { return }
+        ageTimers[key] = next
+        timers.add(Timer(due: next, ordinal: ordinal, rule: rule.number, subject: subject, kind: .age))
     }
 
     /// Runs one timer that is due at `context.now`.
     func run(_ timer: Timer) {
-        let pair = Self.pair(timer.rule, timer.subject)
+        let key = TimerKey(rule: timer.rule, ordinal: timer.ordinal)
+        let source = source(of: timer.rule)
         switch timer.kind {
         case .alert:
-            guard alertTimers[pair] == timer.due else { return }
-            alertTimers[pair] = nil
+            guard alertTimers[key] == timer.due else { return }
+            alertTimers[key] = nil
+            guard source.subjects[Int(timer.subject)].ordinal == timer.ordinal else { return }
             let alert = alertOf[timer.rule, timer.subject]
             if alert >= 0 { stepOnTime(alert) }
         case .age:
-            guard ageTimers[pair] == timer.due else { return }
-            ageTimers[pair] = nil
-            let source = source(of: timer.rule)
-            // Another subject may have the number of one that was forgotten: it sets its own timers.
-            guard source.subjects[Int(timer.subject)].isKnown else { return }
+            guard ageTimers[key] == timer.due else { return }
+            ageTimers[key] = nil
+            guard source.subjects[Int(timer.subject)].ordinal == timer.ordinal else { return }
             evaluate(timer.rule, source, timer.subject, .timer)
         case .silence: runSilence(timer)
         case .clock: break

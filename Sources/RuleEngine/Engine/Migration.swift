@@ -113,6 +113,7 @@ extension EngineShard {
             let head = before.subjects[Int(subject)]
             after.subjects[Int(target)].ordinal = isNew ? head.ordinal : min(after.subjects[Int(target)].ordinal, head.ordinal)
             after.subjects[Int(target)].lastBeat = isNew ? head.lastBeat : max(after.subjects[Int(target)].lastBeat, head.lastBeat)
+            after.subjects[Int(target)].isUnevaluated = head.isUnevaluated
             after.subjects[Int(target)].hasFallenSilent = after.subjects[Int(target)].hasFallenSilent || head.hasFallenSilent
             copyFields(before, subject, after, target, places, migration)
             if after.index.learnsIntervals, before.index.learnsIntervals { after.rhythms[Int(target)] = before.rhythms[Int(subject)] }

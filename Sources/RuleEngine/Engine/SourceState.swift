@@ -13,7 +13,7 @@ final class SourceState {
         var activeAlerts: Int32 = 0
         /// Silence has spoken since the last beat: the next reading decides anew for rules with `missing`.
         var hasFallenSilent = false
-        /// The next reading concerns all rules, whatever it changes.
+        /// The next reading, which may be the first, concerns all rules, whatever it changes.
         var isUnevaluated = false
 
         var isKnown: Bool { ordinal >= 0 }
@@ -58,7 +58,7 @@ final class SourceState {
         let number = keys.insert(key)
         slots.reach(number)
         if Int(number) >= subjects.count { subjects.append(Subject()) }
-        subjects[Int(number)] = Subject(ordinal: ordinal)
+        subjects[Int(number)] = Subject(ordinal: ordinal, isUnevaluated: true)
         let ages = plan.ageFields.count
         if ages > 0 {
             while setAt.count < (Int(number) + 1) * ages { setAt.append(.distantPast) }

@@ -30,6 +30,12 @@ struct Timer: Comparable {
     static func == (left: Timer, right: Timer) -> Bool { !(left < right) && !(right < left) }
 }
 
+/// What a timer is of: a rule and a subject, which is never the same as another, also when its number is used again.
+struct TimerKey: Hashable {
+    var rule: Int32
+    var ordinal: Int64
+}
+
 /// Timers by their instants.
 struct TimerQueue {
     private var heap = Heap<Timer>()
