@@ -38,7 +38,8 @@ final class ServerState: ServerOperations {
     func rule(group: String, name: String) async -> RuleStatus? {
         guard let server else { return nil }
         let plan = server.host.look { $0.plan }
-        guard let found = plan.catalog.groups.first(where: { $0.name == group }), let rule = found.rules.first(where: { $0.identity.alert == name })
+        guard let found = plan.catalog.groups.first(where: { $0.name == group }),
+            let rule = found.rules.first(where: { $0.identity.alert == name })
         else { return nil }
         return status(rule, found, server)
     }
@@ -49,7 +50,8 @@ final class ServerState: ServerOperations {
         return RuleStatus(
             group: group.name, name: rule.identity.alert, file: file, line: rule.location.line, isEnabled: rule.isEnabled,
             mode: rule.mode.rawValue, health: RuleStatus.Health(rawValue: now.health.rawValue) ?? .unknown, lastError: now.lastError,
-            lastEvaluationAt: now.lastEvaluationAt, evaluations: Int64(clamping: now.evaluations), instances: now.instances, source: rule.yaml)
+            lastEvaluationAt: now.lastEvaluationAt, evaluations: Int64(clamping: now.evaluations), instances: now.instances,
+            source: rule.yaml)
     }
 
     func groups() async -> [GroupText] {
