@@ -72,7 +72,8 @@ private struct GroupLabelRendering: NotificationTextRendering {
     @Test func `a topic's template is filled in, and the document goes to it`() async {
         let publisher = RecordingPublisher()
         let channel = MQTTChannel(
-            MQTTChannelConfiguration(topic: NotificationText([.literal("alerts/"), .expression("group_labels.alertname")]), qos: 2, retain: true),
+            MQTTChannelConfiguration(
+                topic: NotificationText([.literal("alerts/"), .expression("group_labels.alertname")]), qos: 2, retain: true),
             publisher: publisher, rendering: GroupLabelRendering())
         #expect(await channel.attempt(notification()).result == .delivered)
         let json = notification().document.json
@@ -120,7 +121,8 @@ private struct GroupLabelRendering: NotificationTextRendering {
     @Test func `a set of channels gives each attempt to its own`() async {
         let publisher = RecordingPublisher()
         let receivers = [
-            Receiver(name: "both", channels: [.log(LogConfiguration()), .mqtt(MQTTChannelConfiguration(topic: NotificationText(literal: "t")))])
+            Receiver(
+                name: "both", channels: [.log(LogConfiguration()), .mqtt(MQTTChannelConfiguration(topic: NotificationText(literal: "t")))])
         ]
         let set = ChannelSet(
             receivers: receivers, http: HTTPClient(), publisher: publisher, rendering: ConstantTextRendering(),

@@ -188,14 +188,14 @@ struct Compiler {
     /// Replaces an operation whose operands are all constants by its value; one that fails is left to fail when it is evaluated.
     private func folded(_ compiled: Compiled, _ node: Expression.Node) -> Compiled {
         guard !isTracing, compiled.operation.isFoldable else { return compiled }
-        let limits = Limits(steps: 10_000, memory: 65_536)
         let value: Value? = withUnsafeTemporaryAllocation(of: Slot.self, capacity: 1) { slots in
             slots.initialize(repeating: .missing)
             return withUnsafeTemporaryAllocation(of: Local.self, capacity: 1) { locals in
                 locals.initialize(repeating: .unbound)
                 // Both buffers have room for one element, so both have a base address.
                 var frame = Frame(
-                    slots: slots.baseAddress!, locals: locals.baseAddress!, strings: Unmanaged.passUnretained(strings), limits: limits)
+                    slots: slots.baseAddress!, locals: locals.baseAddress!, strings: Unmanaged.passUnretained(strings), steps: 10_000,
+                    memory: 65_536)
                 return try? compiled.operation.value(&frame)
             }
         }

@@ -67,6 +67,7 @@ final class OptionalSelectOperation: Operation, @unchecked Sendable {
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
         var container = try operand.value(&frame)
         let key = try key.value(&frame)
+        try frame.chargeKey(key, span)
         if case .optional(let optional) = container {
             guard let wrapped = optional.wrapped else { return container }
             container = wrapped
@@ -90,6 +91,7 @@ final class IndexOperation: Operation, @unchecked Sendable {
 
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
         let (container, key) = try bothValues(operand, key, &frame)
+        try frame.chargeKey(key, span)
         if case .optional(let optional) = container {
             guard let wrapped = optional.wrapped else { return container }
             return .optional(try wrapped.element(at: key, span).map { OptionalValue($0) } ?? .none)
@@ -199,6 +201,7 @@ final class MapOperation: Operation, @unchecked Sendable {
         var builder = CELMap.Builder(capacity: entries.count)
         for entry in entries {
             let key = try entry.key.value(&frame)
+            try frame.chargeKey(key, span)
             var value = try entry.value.value(&frame)
             if entry.isOptional {
                 guard case .optional(let optional) = value else { throw Fault(noOverload: "?entry", [value.kind], entry.value.span) }

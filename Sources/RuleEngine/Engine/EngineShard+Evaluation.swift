@@ -135,7 +135,7 @@ extension EngineShard {
         }
         let change = alerts[Int(alert)].lifecycle.step(
             conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now, isTimer: true)
-        finish(alert, rule, sources[Int(rule.source)], active.subject, active.lifecycle, change, reason: .duration)
+        finish(alert, rule, sources[Int(rule.source)], active.subject, active.lifecycle, change, reason: change == .resolved ? .kept : .duration)
     }
 
     func fallSilent(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) {

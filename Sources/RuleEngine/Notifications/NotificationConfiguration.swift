@@ -11,9 +11,9 @@ public struct NotificationConfiguration: Sendable, Equatable {
         self.receivers = receivers
     }
 
-    /// What holds without a file: everything goes to the log, at once.
+    /// What holds without a file: everything goes to the log, each alert for itself and at once.
     public static let logOnly = NotificationConfiguration(
-        route: Route(receiver: "log", groupWait: .zero), receivers: [Receiver(name: "log", channels: [.log(LogConfiguration())])])
+        route: Route(receiver: "log", groupBy: .all, groupWait: .zero, groupInterval: .seconds(1), repeatInterval: .seconds(86_400)), receivers: [Receiver(name: "log", channels: [.log(LogConfiguration())])])
 }
 
 /// A node of the route tree. What is nil is inherited from the parent.

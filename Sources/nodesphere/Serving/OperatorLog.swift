@@ -26,7 +26,8 @@ struct OperatorLog: LogHandler {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
         if isJSON {
             let members = [
-                Document.Member("time", .instant(now)), .init("level", .string(event.level.rawValue)), .init("message", .string("\(event.message)")),
+                Document.Member("time", .instant(now)), .init("level", .string(event.level.rawValue)),
+                .init("message", .string("\(event.message)")),
             ]
             Output.talk(Document.object(members + all.map { .init($0.key, .string("\($0.value)")) }).json)
         } else {
