@@ -52,7 +52,7 @@ final class ServerBench: Sendable {
     /// the notification file stand for this test's topics and receiver.
     static func with(
         _ backing: Backing = .embedded, rules: String, notifications: String? = nil, mqtt: String? = nil, settings: [String: String] = [:],
-        starting: Bool = true, _ body: @Sendable (ServerBench) async throws -> Void
+        starting: Bool = true, _ body: (ServerBench) async throws -> Void
     ) async throws {
         switch backing {
         case .embedded:
@@ -174,8 +174,10 @@ struct SharedServer: SuiteTrait, TestTrait, TestScoping {
     let names: [String]
     var isRecursive: Bool { true }
 
-    func provideScope(for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void) async throws {
-        guard testCase != nil else { return try await function() }
+    typealias TestScopeProvider = SharedServer
+    func scopeProvider(for test: Test, testCase: Test.Case?) -> SharedServer? { testCase == nil ? nil : self }
+
+    @concurrent func provideScope(for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void) async throws {
         for name in names { await Self.turns.take(name) }
         let result: Result<Void, any Error>
         do { result = .success(try await function()) } catch { result = .failure(error) }

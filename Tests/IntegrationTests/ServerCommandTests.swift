@@ -28,13 +28,15 @@ import Testing
         return folder
     }
 
-    @Test(arguments: [
+    private static let statuses: [([String], Int32)] = [
         (["version"], 0), (["check", "good"], 0), (["check", "bad.yaml"], 1), (["check", "not-there.yaml"], 2), (["check", "--no-such-flag"], 2),
         (["no-such-command"], 2), (["config", "print"], 0), (["config", "print", "--config", "broken/nodesphere.yaml"], 2),
         (["config", "print", "--config", "not-there.yaml"], 2), (["eval", "1 + 1"], 0), (["eval", "1 +"], 1), (["eval", "1 / 0"], 1), (["eval"], 2),
         (["eval", "x", "--var", "x"], 2), (["decode"], 2), (["decode", "--topic", "a", "--decoder", "no-such"], 2), (["--help"], 0), (["serve", "--http", "nonsense"], 2),
         (["serve", "--mqtt", "http://broker"], 2),
-    ])
+    ]
+
+    @Test(arguments: statuses)
     func `exit statuses tell what happened`(arguments: [String], status: Int32) async throws {
         let folder = try folder()
         let result = try await run(arguments, in: folder)
@@ -75,14 +77,16 @@ import Testing
         #expect(!(result.output + result.errors + json.output + json.errors).contains("hunter2"))
     }
 
-    @Test(arguments: [
+    private static let payloads: [(payload: String, more: [String], status: Int32, wanted: String?)] = [
         (#"{"a": {"b": [1, 2.5]}, "on": true}"#, [], 0, #"{"fields":{"a":{"b":[1,2.5]},"on":true},"captures":{},"time":null}"#),
         ("23.4", [], 0, #"{"fields":{"value":23.4},"captures":{},"time":null}"#),
         ("ON", [], 0, #"{"fields":{"value":"ON"},"captures":{},"time":null}"#),
         ("[1,2]", [], 0, #"{"fields":{"value":[1,2]},"captures":{},"time":null}"#),
         ("f1", ["--on", "a/{device}"], 0, #"{"fields":{"value":"f1"},"captures":{"device":"b"},"time":null}"#),
         ("{", [], 1, nil), ("fffe", ["--hex"], 1, nil),
-    ] as [(String, [String], Int32, String?)])
+    ]
+
+    @Test(arguments: payloads)
     func `decode shows what rules would see`(payload: String, more: [String], status: Int32, wanted: String?) async throws {
         let result = try await run(["decode", "--topic", "a/b", "--json"] + more, in: folder(), input: payload)
         #expect(result.status == status, "\(result.errors)")
@@ -107,7 +111,7 @@ import Testing
 
 /// Recorded outputs; `RECORD=1` records them anew.
 enum Golden {
-    static func expect(_ text: String, is name: String, _ location: SourceLocation = #_sourceLocation) throws {
+    static func expect(_ text: String, is name: String, _ location: Testing.SourceLocation = #_sourceLocation) throws {
         let path = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden/\(name)")
         if ProcessInfo.processInfo.environment["RECORD"] == "1" {
             try FileManager.default.createDirectory(at: path.deletingLastPathComponent(), withIntermediateDirectories: true)

@@ -132,8 +132,9 @@ final class WebhookReceiver: Sendable {
         let descriptor = listener.descriptor
         Thread.detachNewThread { [weak self] in
             while true {
-                let client = accept4(descriptor, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+                let client = accept(descriptor, nil, nil)
                 guard client >= 0 else { return }
+                _ = fcntl(client, F_SETFD, FD_CLOEXEC)
                 let socket = BlockingSocket(descriptor: client)
                 guard let self else { return }
                 Thread.detachNewThread { self.serve(socket) }

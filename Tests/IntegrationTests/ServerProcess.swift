@@ -21,12 +21,12 @@ struct Child: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, input ?? "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        posix_spawn_file_actions_addchdir_np(&actions, folder)
-        var words = ([program] + arguments).map { strdup($0) } + [nil]
+        // `env` changes the folder and becomes the program.
+        var words = (["/usr/bin/env", "-C", folder, program] + arguments).map { strdup($0) } + [nil]
         var variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for word in words + variables { free(word) } }
         var child: pid_t = 0
-        let code = posix_spawn(&child, program, &actions, &attributes, &words, &variables)
+        let code = posix_spawn(&child, "/usr/bin/env", &actions, &attributes, &words, &variables)
         guard code == 0 else { throw WireFailure(description: "\(program): \(String(cString: strerror(code)))") }
         id = child
     }
