@@ -86,7 +86,7 @@ let package = Package(
             [
                 "RuleEngine", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels", "TestSupport",
                 logging,
-            ]),
+            ], exclude: ["Data", "Golden"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17
