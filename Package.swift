@@ -32,6 +32,8 @@ let package = Package(
     products: [
         .executable(name: "nodesphere", targets: ["nodesphere"]),
         .library(name: "CEL", targets: ["CEL"]),
+        .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
+        .executable(name: "latency-benchmark", targets: ["LatencyBenchmark"]),
     ],
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
@@ -66,6 +68,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         library("TestSupport", ["RuleEngine"]),
+
+        .target(name: "BenchmarkHarness", path: "Benchmarks/BenchmarkHarness", swiftSettings: settings),
+        .executableTarget(
+            name: "IngestBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/IngestBenchmark", swiftSettings: settings),
+        .executableTarget(
+            name: "LatencyBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/LatencyBenchmark", swiftSettings: settings),
 
         tests("CELTests", ["CEL"]),
         tests("RuleEngineTests", ["RuleEngine", "CEL", "TestSupport"]),
