@@ -194,7 +194,8 @@ struct Compiler {
             return withUnsafeTemporaryAllocation(of: Local.self, capacity: 1) { locals in
                 locals.initialize(repeating: .unbound)
                 // Both buffers have room for one element, so both have a base address.
-                var frame = Frame(slots: slots.baseAddress!, locals: locals.baseAddress!, strings: strings, limits: limits)
+                var frame = Frame(
+                    slots: slots.baseAddress!, locals: locals.baseAddress!, strings: Unmanaged.passUnretained(strings), limits: limits)
                 return try? compiled.operation.value(&frame)
             }
         }

@@ -10,10 +10,10 @@ struct Frame {
     /// Set while an evaluation is explained.
     var trace: Unmanaged<Trace>?
 
-    init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<Local>, strings: InternedStrings, limits: Limits) {
+    init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<Local>, strings: Unmanaged<InternedStrings>, limits: Limits) {
         self.slots = slots
         self.locals = locals
-        table = Unmanaged.passUnretained(strings)
+        table = strings
         steps = limits.steps
         memory = limits.memory
     }

@@ -34,6 +34,10 @@ public final class Program: Sendable {
 
     let strings: InternedStrings
     let root: Operation
+    /// The same two once more, read without counting references: the program holds them for as long as it is used.
+    private let tree: Unmanaged<Operation>
+    private let table: Unmanaged<InternedStrings>
+    private let isScalar: Bool
     let localCount: Int
     let limits: Limits
     let decisions: DecisionTable
@@ -51,6 +55,9 @@ public final class Program: Sendable {
         self.functionsUsed = functionsUsed
         self.resultType = resultType
         self.strings = strings
+        tree = Unmanaged.passUnretained(root)
+        table = Unmanaged.passUnretained(strings)
+        isScalar = root.isScalar
         self.limits = limits
         self.traced = traced
         decisions = DecisionTable(root, strings: strings)
@@ -65,14 +72,14 @@ public final class Program: Sendable {
 
     @inline(never)
     private func generalTruth(_ slots: UnsafePointer<Slot>) -> Truth {
-        withFrame(slots) { root.truth(&$0) }
+        withFrame(slots) { frame in tree._withUnsafeGuaranteedRef { $0.truth(&frame) } }
     }
 
     /// Evaluates to a number or another value that a slot holds inline; `.missing`, or `.error` for errors and for values that do not fit.
     public func number(_ slots: UnsafePointer<Slot>) -> Slot {
         let result = withFrame(slots) { frame in
-            if root.isScalar {
-                let scalar = root.scalar(&frame)
+            if isScalar {
+                let scalar = tree._withUnsafeGuaranteedRef { $0.scalar(&frame) }
                 if scalar.kind != .object { return scalar }
             }
             do throws(Fault) {
@@ -115,7 +122,7 @@ public final class Program: Sendable {
         withUnsafeTemporaryAllocation(of: Local.self, capacity: max(1, count ?? localCount)) { locals in
             locals.initialize(repeating: .unbound)
             // The capacity is at least 1, so the buffer has a base address.
-            var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: strings, limits: limits)
+            var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: table, limits: limits)
             return body(&frame)
         }
     }

@@ -193,7 +193,8 @@ enum Decimal {
         if number == 0 { return number.sign == .minus ? "-0" : "0" }
         let (digits, exponent) = shortest(number.magnitude)
         let sign = number < 0 ? "-" : ""
-        if exponent < -4 || exponent >= max(digits.count, 6) && exponent >= 6 && exponent >= digits.count || exponent >= 21 {
+        // The precision of `%g` is 6: so many digits may stand before the point.
+        if exponent < -4 || exponent >= 6 {
             let fraction = digits.count > 1 ? "." + String(decoding: digits[1...], as: UTF8.self) : ""
             let magnitude = String(exponent.magnitude)
             return sign + String(decoding: digits[..<1], as: UTF8.self) + fraction + "e" + (exponent < 0 ? "-" : "+")

@@ -277,10 +277,10 @@ public final class Engine {
 
     // MARK: Looking
 
-    public func status(of identity: RuleIdentity) -> RuleStatus? {
+    public func status(of identity: RuleIdentity) -> RuleActivity? {
         guard let rule = context.plan.rules.first(where: { $0.rule.identity == identity }) else { return nil }
         let state = context.ruleStates[Int(rule.number)]
-        var status = RuleStatus(health: state.health, lastError: state.lastError)
+        var status = RuleActivity(health: state.health, lastError: state.lastError)
         (status.evaluations, status.lastEvaluationAt) = router.evaluations(of: rule, context)
         for shard in shards {
             for (_, active) in shard.activeAlerts where active.rule == rule.number { status.instances[active.lifecycle.state, default: 0] += 1 }

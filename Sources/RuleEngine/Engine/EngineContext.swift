@@ -27,7 +27,7 @@ final class EngineContext {
     struct RuleState {
         var pendingOrFiring = 0
         var evaluationErrors: UInt64 = 0
-        var health = RuleStatus.Health.unknown
+        var health = RuleActivity.Health.unknown
         var lastError: String?
         var refused: UInt64 = 0
         var evaluations: UInt64 = 0

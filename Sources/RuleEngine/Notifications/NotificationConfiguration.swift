@@ -77,7 +77,7 @@ public struct Receiver: Sendable, Equatable {
 public enum ChannelConfiguration: Sendable, Equatable {
     case webhook(WebhookConfiguration)
     case log(LogConfiguration)
-    case mqtt(MQTTConfiguration)
+    case mqtt(MQTTChannelConfiguration)
 
     /// `webhook`, `log`, `mqtt`.
     public var kind: String {
@@ -146,7 +146,7 @@ public struct LogConfiguration: Sendable, Equatable {
 }
 
 /// `mqtt_configs`: a message to a topic.
-public struct MQTTConfiguration: Sendable, Equatable {
+public struct MQTTChannelConfiguration: Sendable, Equatable {
     public var topic: NotificationText
     /// Nil: the Alertmanager document.
     public var payload: NotificationText?

@@ -74,13 +74,13 @@ struct Server {
         do { return try HTTPAddress(configuration.text("http.listen")) } catch { throw StartFailure(description: error.description, status: 2) }
     }
 
-    private func mqttConfiguration() throws(StartFailure) -> MQTTTelemetry.MQTTConfiguration {
+    private func mqttConfiguration() throws(StartFailure) -> MQTTConfiguration {
         do {
-            return try MQTTTelemetry.MQTTConfiguration(
+            return try MQTTConfiguration(
                 url: configuration.text("mqtt.url"), username: configuration["mqtt.username"], password: configuration["mqtt.password"],
                 clientID: try clientID(), version: configuration.text("mqtt.version"), caFile: configuration["mqtt.ca_file"],
                 certFile: configuration["mqtt.cert_file"], keyFile: configuration["mqtt.key_file"], shareGroup: configuration["mqtt.share_group"])
-        } catch let mistake as MQTTTelemetry.MQTTConfiguration.Mistake {
+        } catch let mistake as MQTTConfiguration.Mistake {
             throw StartFailure(description: mistake.description, status: 2)
         } catch { throw StartFailure(description: "\(error)", status: 2) }
     }

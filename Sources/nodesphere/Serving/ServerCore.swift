@@ -14,7 +14,7 @@ struct ServerCore: Service {
     let configuration: ServerConfiguration
     let logger: Logger
     let reader: RuleReader
-    let mqtt: MQTTTelemetry.MQTTConfiguration
+    let mqtt: MQTTConfiguration
     let dataPath: String
     let store: any StateStore
     let directory: any DeviceDirectory

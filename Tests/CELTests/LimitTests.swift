@@ -1,0 +1,98 @@
+import CEL
+import Testing
+
+/// No expression may hang, overflow the stack or exhaust memory: it is refused with a diagnostic or ends with a limit's error.
+@Suite struct LimitTests {
+    private func repeated(_ text: String, _ count: Int) -> String { String(repeating: text, count: count) }
+
+    @Test(arguments: [
+        String(repeating: "(", count: 10_000) + "1" + String(repeating: ")", count: 10_000),
+        String(repeating: "(", count: 10_000),
+        String(repeating: "[", count: 10_000) + String(repeating: "]", count: 10_000),
+        String(repeating: "{1:", count: 10_000),
+        String(repeating: "!", count: 10_000) + "true",
+        String(repeating: "-", count: 10_000) + "x",
+        String(repeating: "f(", count: 10_000),
+        String(repeating: "a ? b : ", count: 7_000) + "c",
+        "a" + String(repeating: ".b", count: 10_000),
+        "a" + String(repeating: "[0]", count: 10_000),
+        "1" + String(repeating: " + 1", count: 10_000),
+        String(repeating: "a.map(x, ", count: 5_000),
+        String(repeating: "x", count: 70_000),
+    ])
+    func `an expression nested too deep or too long is refused`(source: String) {
+        let result = Environment().parse(source)
+        #expect(result.expression == nil)
+        #expect(result.diagnostics.contains { $0.code == "limit" || $0.code == "syntax" })
+    }
+
+    @Test func `hundreds of terms joined by one operator are no deep tree`() throws {
+        let source = (0..<800).map { "x == \($0)" }.joined(separator: " || ")
+        #expect(try Sample.value(source, ["x": .int(799)]).isEqual(to: .bool(true)))
+    }
+
+    @Test func `what the specification asks for fits the limits`() throws {
+        #expect(try Sample.value(repeated("(", 32) + "1" + repeated(")", 32)).isEqual(to: .int(1)))
+        #expect(try Sample.value("1" + repeated(" + 1", 24)).isEqual(to: .int(25)))
+        #expect(try Sample.value(repeated("true ? 1 : ", 24) + "2").isEqual(to: .int(1)))
+        #expect(try Sample.value(repeated("[", 32) + repeated("]", 32) + " != []").isEqual(to: .bool(true)))
+    }
+
+    @Test(arguments: [
+        // Nested comprehensions: 1000 ^ 6 steps.
+        "lists.range(1000).all(a, lists.range(1000).all(b, lists.range(1000).all(c, lists.range(1000).all(d, a + b + c + d >= 0))))",
+        // A string doubled forty times.
+        (0..<40).reduce("'x'") { text, _ in "cel.bind(s, \(text), s + s)" } + ".size() > 0",
+        // A list doubled forty times.
+        (0..<40).reduce("[1]") { text, _ in "cel.bind(s, \(text), s + s)" } + ".size() > 0",
+        // A value that shares its parts: 2 ^ 60 when it is compared or written.
+        "cel.bind(x, \((0..<60).reduce("[1]") { text, _ in "cel.bind(s, \(text), [s, s])" }), x == x)",
+        "'%s'.format([\((0..<60).reduce("[1]") { text, _ in "cel.bind(s, \(text), [s, s])" })]).size() > 0",
+        "lists.range(9000000000000000000).size() > 0",
+        "lists.range(100000).map(x, lists.range(100000)).size() > 0",
+        "'a'.replace('', lists.range(1000000).map(x, 'aaaaaaaaaa').join()).size() > 0",
+        "lists.range(1000000).map(x, 'a').join().matches(lists.range(10000).map(x, '(a|aa)+').join())",
+        "lists.range(3000).map(x, [x]).distinct().size() > 0",
+        "sets.equivalent(lists.range(100000), lists.range(100000).reverse())",
+        "lists.range(100000).sortBy(x, lists.range(1000).map(y, x)) == []",
+    ])
+    func `an expression that would take for ever ends with a limit's error`(source: String) throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let outcome = try Sample.outcome(source)
+        guard case .error(let error) = outcome else {
+            Issue.record("\(source.prefix(100)) gave \(outcome)")
+            return
+        }
+        #expect(error.code == .limit, "\(source.prefix(100)): \(error.message)")
+        #expect(start.duration(to: clock.now) < .seconds(20))
+    }
+
+    @Test func `a regular expression that needs too much memory is refused`() throws {
+        let outcome = try Sample.outcome("'a'.matches(p)", ["p": .string("((a{100}){100}){100}")])
+        guard case .error(let error) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(error.code == .badPattern)
+    }
+
+    @Test func `matching is linear where backtracking would be exponential`() throws {
+        let text = String(repeating: "a", count: 50_000) + "b"
+        #expect(try Sample.value("t.matches('^(a+)+$')", ["t": .string(text)]).isEqual(to: .bool(false)))
+    }
+
+    @Test func `a name defined by itself is refused`() throws {
+        struct Endless: NameResolver {
+            mutating func resolve(_ path: [PathElement], span: Span) -> NameResolution {
+                Environment().parse("x + x").expression.map { .expression($0) } ?? .unknown(nearest: nil, known: [])
+            }
+        }
+        let environment = Environment()
+        let expression = try #require(environment.parse("x").expression)
+        var names = Endless()
+        let result = environment.compile(expression, names: &names, strings: InternedStrings())
+        #expect(result.program == nil)
+        #expect(result.diagnostics.contains { $0.code == "recursive-name" || $0.code == "limit" })
+    }
+}
