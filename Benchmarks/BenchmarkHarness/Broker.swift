@@ -9,7 +9,10 @@ public struct Broker: Sendable {
     public static func ofEnvironment() throws -> Broker {
         guard let text = ProcessInfo.processInfo.environment["NODESPHERE_MQTT_URL"], let url = URL(string: text), let port = url.port,
             url.scheme == "mqtt", ["127.0.0.1", "localhost"].contains(url.host), let port = UInt16(exactly: port)
-        else { throw BenchmarkFailure("NODESPHERE_MQTT_URL must name a broker on this machine: run scripts/bench, or eval \"$(scripts/services up)\"") }
+        else {
+            throw BenchmarkFailure(
+                "NODESPHERE_MQTT_URL must name a broker on this machine: run scripts/bench, or eval \"$(scripts/services up)\"")
+        }
         return Broker(port: port)
     }
 
@@ -21,7 +24,7 @@ public struct Broker: Sendable {
         packet += id
         try packet.withUnsafeBytes { try writeAll(descriptor, $0) }
         var answer = [UInt8](repeating: 0, count: 4)
-        guard recv(descriptor, &answer, 4, Int32(MSG_WAITALL.rawValue)) == 4, answer[3] == 0 else {
+        guard recv(descriptor, &answer, 4, Int32(MSG_WAITALL)) == 4, answer[3] == 0 else {
             close(descriptor)
             throw BenchmarkFailure("the broker refused a connection")
         }

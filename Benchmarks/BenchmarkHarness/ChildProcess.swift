@@ -15,7 +15,7 @@ public final class ChildProcess {
         process.standardOutput = output
         process.standardInput = FileHandle.nullDevice
         if let errorFile {
-            FileManager.default.createFile(atPath: errorFile, contents: nil)
+            _ = FileManager.default.createFile(atPath: errorFile, contents: nil)
             process.standardError = FileHandle(forWritingAtPath: errorFile)
         }
         do { try process.run() } catch { throw BenchmarkFailure("\(program) cannot be started: \(error.localizedDescription)") }

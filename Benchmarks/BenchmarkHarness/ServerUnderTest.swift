@@ -57,7 +57,8 @@ public final class ServerUnderTest {
         guard let text = httpBody(port: port, path: "/metrics") else { throw BenchmarkFailure("the server does not answer /metrics") }
         var sum = 0.0
         for line in text.split(separator: "\n") where line.hasPrefix(name) {
-            guard let next = line.dropFirst(name.count).first, next == " " || next == "{", let value = line.split(separator: " ").last else { continue }
+            guard let next = line.dropFirst(name.count).first, next == " " || next == "{", let value = line.split(separator: " ").last
+            else { continue }
             sum += Double(value) ?? 0
         }
         return sum
@@ -84,7 +85,11 @@ public final class ServerUnderTest {
     public func stop() {
         process.stop()
         broker.forgetSession(clientID)
-        if ProcessInfo.processInfo.environment["BENCHMARK_KEEP"] == nil { try? FileManager.default.removeItem(atPath: folder) } else { say("kept: \(folder)") }
+        if ProcessInfo.processInfo.environment["BENCHMARK_KEEP"] == nil {
+            try? FileManager.default.removeItem(atPath: folder)
+        } else {
+            say("kept: \(folder)")
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 
 /// What stops a benchmark: told on standard error, exit status 1.
@@ -18,7 +19,7 @@ public func sleepSeconds(_ seconds: Double) {
     usleep(UInt32(min(seconds * 1e6, 1e9)))
 }
 
-public func say(_ text: String) { _ = fputs(text + "\n", stderr) }
+public func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 
 func flushOutput() { fflush(nil) }
 
@@ -85,7 +86,7 @@ private func loopback(port: UInt16) -> sockaddr_in {
 public func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) throws {
     var sent = 0
     while sent < bytes.count {
-        let count = send(descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL.rawValue))
+        let count = send(descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
         guard count > 0 else { throw BenchmarkFailure("the connection was closed while writing") }
         sent += count
     }

@@ -68,7 +68,9 @@ struct IngestBenchmark {
         return Samples(bare.map(\.rate))?.median ?? 0
     }
 
-    private func write(_ name: String, _ metric: String, _ server: [Measurement], _ bare: [Measurement], _ figure: KeyPath<Measurement, Double>) {
+    private func write(
+        _ name: String, _ metric: String, _ server: [Measurement], _ bare: [Measurement], _ figure: KeyPath<Measurement, Double>
+    ) {
         guard let measured = Samples(server.map { $0[keyPath: figure] }) else { return }
         report.write(
             name, metric, measured, reference: Samples(bare.map { $0[keyPath: figure] }),

@@ -33,7 +33,8 @@ struct Traffic {
         let sent = try publisher("bare", qos: qos, messages: messages).readFigures()
         let seen = try subscriber.readFigures()
         return Measurement(
-            messages: Double(messages), seconds: (seen["ended"] ?? 0) - (sent["began"] ?? 0), processorSeconds: seen["processorSeconds"] ?? 0)
+            messages: Double(messages), seconds: (seen["ended"] ?? 0) - (sent["began"] ?? 0),
+            processorSeconds: seen["processorSeconds"] ?? 0)
     }
 
     func toServer(qos: Int, messages: Int) throws -> Measurement {

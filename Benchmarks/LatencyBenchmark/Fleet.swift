@@ -39,7 +39,7 @@ final class Fleet {
                 sent = due
             }
             // The broker's acknowledgements are of no interest, but must not fill its buffer.
-            while recv(descriptor, &answers, answers.count, Int32(MSG_DONTWAIT.rawValue)) > 0 {}
+            while recv(descriptor, &answers, answers.count, Int32(MSG_DONTWAIT)) > 0 {}
             sleepSeconds(min(Double(sent) / Double(rate) - (monotonicSeconds() - began), 0.001))
         }
         return sentAt
@@ -48,7 +48,8 @@ final class Fleet {
     private func packet(_ number: Int, fires: Bool) -> [UInt8] {
         let device = fires ? "hot-\(number)" : "well-\(number % Self.quietDevices)"
         let topic = Array("dev/\(device)/up".utf8)
-        let payload = Array(#"{"device":"\#(device)","seq":"\#(number)","temperature":\#(fires ? 80 : 20 + number % 7),"humidity":41.5}"#.utf8)
+        let payload = Array(
+            #"{"device":"\#(device)","seq":"\#(number)","temperature":\#(fires ? 80 : 20 + number % 7),"humidity":41.5}"#.utf8)
         let id = number % 65_535 + 1
         let rest = 2 + topic.count + 2 + payload.count
         var bytes: [UInt8] = [0x32]

@@ -46,7 +46,9 @@ struct LatencyBenchmark {
     private func settings() throws -> [(String, [String: String])] {
         var all: [(String, [String: String])] = [("embedded", [:])]
         let outer = ProcessInfo.processInfo.environment
-        guard let amqp = outer["NODESPHERE_AMQP_URL"], let mongodb = outer["NODESPHERE_MONGODB_URI"], let url = URLComponents(string: mongodb) else {
+        guard let amqp = outer["NODESPHERE_AMQP_URL"], let mongodb = outer["NODESPHERE_MONGODB_URI"],
+            let url = URLComponents(string: mongodb)
+        else {
             say("latency-benchmark: NODESPHERE_AMQP_URL and NODESPHERE_MONGODB_URI are not set: only the embedded default is measured")
             return all
         }
@@ -101,7 +103,9 @@ struct LatencyBenchmark {
             let left = sent.keys.count { arrived[$0] == nil }
             if left < missing { progressAt = monotonicSeconds() }
             missing = left
-            guard monotonicSeconds() - progressAt < 30 else { throw BenchmarkFailure("\(missing) of \(sent.count) notifications did not arrive") }
+            guard monotonicSeconds() - progressAt < 30 else {
+                throw BenchmarkFailure("\(missing) of \(sent.count) notifications did not arrive")
+            }
         }
         let arrived = receiver.arrivals
         guard let samples = Samples(sent.compactMap { number, at in arrived[number].map { $0 - at } }) else {

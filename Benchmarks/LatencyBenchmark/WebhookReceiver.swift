@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// An HTTP server that answers every request at once with 200 and notes when the notification of which message came: one thread, epoll, keep-alive.
+/// An HTTP server that answers every request at once with 200 and notes when the notification of which message came: one thread, keep-alive.
 final class WebhookReceiver: Sendable {
     let port: UInt16
     private let shared: Shared
@@ -40,45 +40,34 @@ final class WebhookReceiver: Sendable {
 
 private struct Loop {
     private let listener: Int32
-    private let epoll = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
     private var buffers: [Int32: [UInt8]] = [:]
-    private var events = [epoll_event](repeating: epoll_event(), count: 256)
+    /// The listener and the connections.
+    private var polled: [pollfd]
     private var chunk = [UInt8](repeating: 0, count: 65_536)
 
     private static let answer = Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".utf8)
 
     init(listener: Int32) {
         self.listener = listener
-        watch(listener)
+        polled = [pollfd(fd: listener, events: Int16(POLLIN), revents: 0)]
     }
 
     func end() {
         for descriptor in buffers.keys { close(descriptor) }
         close(listener)
-        close(epoll)
-    }
-
-    private func watch(_ descriptor: Int32) {
-        var event = epoll_event()
-        event.events = EPOLLIN.rawValue
-        event.data.fd = descriptor
-        epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event)
     }
 
     /// Waits at most a tenth of a second; the messages whose notifications came.
     mutating func turn() -> [(number: Int, at: Double)] {
-        let count = epoll_wait(epoll, &events, Int32(events.count), 100)
-        guard count > 0 else { return [] }
+        guard poll(&polled, nfds_t(polled.count), 100) > 0 else { return [] }
         var found: [(number: Int, at: Double)] = []
-        for index in 0..<Int(count) {
-            let descriptor = events[index].data.fd
-            if descriptor == listener {
-                let new = accept4(listener, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
-                guard new >= 0 else { continue }
+        for index in polled.indices.dropFirst() where polled[index].revents != 0 { read(polled[index].fd, &found) }
+        polled.removeAll { $0.fd != listener && buffers[$0.fd] == nil }
+        if polled[0].revents != 0 {
+            let new = accept(listener, nil, nil)
+            if new >= 0 {
                 buffers[new] = []
-                watch(new)
-            } else {
-                read(descriptor, &found)
+                polled.append(pollfd(fd: new, events: Int16(POLLIN), revents: 0))
             }
         }
         return found
