@@ -33,6 +33,8 @@ let package = Package(
         .executable(name: "nodesphere", targets: ["nodesphere"]),
         .executable(name: "engine-benchmark", targets: ["EngineBenchmark"]),
         .library(name: "CEL", targets: ["CEL"]),
+        .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
+        .executable(name: "latency-benchmark", targets: ["LatencyBenchmark"]),
     ],
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
@@ -70,6 +72,11 @@ let package = Package(
 
         .executableTarget(
             name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL"], path: "Benchmarks/EngineBenchmark", swiftSettings: settings),
+        .target(name: "BenchmarkHarness", path: "Benchmarks/BenchmarkHarness", swiftSettings: settings),
+        .executableTarget(
+            name: "IngestBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/IngestBenchmark", swiftSettings: settings),
+        .executableTarget(
+            name: "LatencyBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/LatencyBenchmark", swiftSettings: settings),
 
         tests("CELTests", ["CEL"]),
         tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),
