@@ -1,0 +1,4 @@
+@main
+struct WindowsBenchmark {
+    static func main() {}
+}
