@@ -20,6 +20,11 @@ struct SnapshotWriter: ~Copyable {
         if let sample { write(sample) }
     }
 
+    mutating func write(bytes more: [UInt8]) {
+        write(more.count)
+        bytes.append(contentsOf: more)
+    }
+
     consuming func finish() -> [UInt8] { bytes }
 }
 
@@ -65,6 +70,12 @@ struct SnapshotReader {
         case 1: true
         default: nil
         }
+    }
+
+    mutating func readBytes() -> [UInt8]? {
+        guard let count = readCount(), count <= remaining else { return nil }
+        defer { at += count }
+        return Array(bytes[at..<at + count])
     }
 
     mutating func readSample() -> Sample? {
