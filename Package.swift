@@ -31,8 +31,8 @@ let package = Package(
     name: "nodesphere",
     products: [
         .executable(name: "nodesphere", targets: ["nodesphere"]),
-        .executable(name: "engine-benchmark", targets: ["EngineBenchmark"]),
         .library(name: "CEL", targets: ["CEL"]),
+        .executable(name: "cel-benchmark", targets: ["CELBenchmark"]),
         .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
         .executable(name: "latency-benchmark", targets: ["LatencyBenchmark"]),
     ],
@@ -70,8 +70,7 @@ let package = Package(
             ], swiftSettings: settings),
         library("TestSupport", ["RuleEngine"]),
 
-        .executableTarget(
-            name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL"], path: "Benchmarks/EngineBenchmark", swiftSettings: settings),
+        .executableTarget(name: "CELBenchmark", dependencies: ["CEL"], path: "Benchmarks/CELBenchmark", swiftSettings: settings),
         .target(name: "BenchmarkHarness", path: "Benchmarks/BenchmarkHarness", swiftSettings: settings),
         .executableTarget(
             name: "IngestBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/IngestBenchmark", swiftSettings: settings),

@@ -72,10 +72,14 @@ func residentBytes() -> Double {
 
 /// A plan of rules as an operator writes them; ends the program when they are refused.
 func plan(_ yaml: String) -> EvaluationPlan {
-    let loaded = RuleLoader(environment: RuleLanguageEnvironment.standard).load(files: [RuleLoader.Source(name: "bench.yaml", bytes: Array(yaml.utf8))])
+    let loaded = RuleLoader(environment: RuleLanguageEnvironment.standard).load(files: [
+        RuleLoader.Source(name: "bench.yaml", bytes: Array(yaml.utf8))
+    ])
     let compiled = loaded.catalog.map { EvaluationPlan.compile($0) }
     guard let plan = compiled?.plan else {
-        for diagnostic in (loaded.diagnostics + (compiled?.diagnostics ?? [])).prefix(5) { fputs("\(diagnostic.code): \(diagnostic.message)\n", stderr) }
+        for diagnostic in (loaded.diagnostics + (compiled?.diagnostics ?? [])).prefix(5) {
+            fputs("\(diagnostic.code): \(diagnostic.message)\n", stderr)
+        }
         exit(1)
     }
     return plan

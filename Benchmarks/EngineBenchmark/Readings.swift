@@ -41,7 +41,8 @@ struct Readings {
         var stream = Stream()
         for round in 0..<4 {
             for device in 0..<100 {
-                let payload = "{\"temperature\":\(20 + round).\(device % 10),\"humidity\":\(40 + round).5,\"battery\":87,\"linkquality\":120,\"voltage\":3015,\"ok\":true}"
+                let payload =
+                    "{\"temperature\":\(20 + round).\(device % 10),\"humidity\":\(40 + round).5,\"battery\":87,\"linkquality\":120,\"voltage\":3015,\"ok\":true}"
                 stream.add("sites/oslo/freezers/f\(device)/telemetry", payload)
             }
         }
@@ -61,7 +62,9 @@ struct Readings {
         }
         for group in 0..<max(0, (rules - 3 + 9) / 10) {
             text += "  - name: other\(group)\n    on: plants/p\(group)/{machine}/state\n    rules:\n"
-            for number in 0..<min(10, rules - 3 - group * 10) { text += "      - {alert: O\(number), expr: pressure > \(number).5 && speed < \(group).0, for: 1m}\n" }
+            for number in 0..<min(10, rules - 3 - group * 10) {
+                text += "      - {alert: O\(number), expr: pressure > \(number).5 && speed < \(group).0, for: 1m}\n"
+            }
         }
         return text
     }
@@ -121,7 +124,10 @@ struct Instances {
 
     func measure(_ report: Report) {
         for (name, temperature) in [("known", 20), ("pending", 40)] {
-            let engine = started(plan("groups:\n  - name: g\n    on: sites/{site}/freezers/{device}/telemetry\n    rules:\n      - {alert: A, expr: temperature > 30, for: 1h}\n"))
+            let engine = started(
+                plan(
+                    "groups:\n  - name: g\n    on: sites/{site}/freezers/{device}/telemetry\n    rules:\n      - {alert: A, expr: temperature > 30, for: 1h}\n"
+                ))
             let before = residentBytes()
             let payload = Array("{\"temperature\":\(temperature)}".utf8)
             for number in 0..<count {

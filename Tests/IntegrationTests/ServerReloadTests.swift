@@ -40,7 +40,9 @@ extension ServerTests {
                 let pending = await server.alerts("state=pending").first?["activeAt"]?.string
                 #expect(pending != nil)
                 // Two files, one good and one broken: neither is taken.
-                server.folder.write("rules/more.yaml", "groups:\n  - name: more\n    on: \(server.root)/{device}\n    rules: [{alert: More, expr: 'true'}]\n")
+                server.folder.write(
+                    "rules/more.yaml",
+                    "groups:\n  - name: more\n    on: \(server.root)/{device}\n    rules: [{alert: More, expr: 'true'}]\n")
                 server.write(rules: Self.broken)
                 await reload(server, by: cause)
                 let reason = await eventually { await server.get("/readyz").json["parts"]?["rules"]?["reason"]?.string }

@@ -19,6 +19,7 @@ struct FileStamps: Equatable {
     private mutating func add(_ path: String) {
         guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return }
         stamps[path] = Stamp(
-            size: attributes[.size] as? Int, modifiedAt: attributes[.modificationDate] as? Date, file: attributes[.systemFileNumber] as? Int)
+            size: attributes[.size] as? Int, modifiedAt: attributes[.modificationDate] as? Date, file: attributes[.systemFileNumber] as? Int
+        )
     }
 }

@@ -64,7 +64,7 @@ import Testing
         driver.advance(to: 109)
         #expect(driver.log() == ["0s A(a) firing", "10s A(a) recovering", "40s A(a) firing", "50s A(a) recovering"])
         driver.advance(to: 500)
-        #expect(driver.log() == ["110s A(a) resolved"])
+        #expect(driver.log() == ["110s A(a) resolved [keep_firing_for]"])
     }
 
     @Test func `between 'expr' and 'resolve_expr' it is firing`() throws {

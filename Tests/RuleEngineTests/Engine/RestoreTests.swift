@@ -64,7 +64,7 @@ import Testing
         }
         driver.backlogEnded(at: 201)
         driver.advance(to: 2000)
-        #expect(driver.log() == ["400s A(b) resolved warning", "600s A(a) firing critical"])
+        #expect(driver.log() == ["400s A(b) resolved warning [keep_firing_for]", "600s A(a) firing critical"])
     }
 
     @Test func `remembered values come back, so that a condition over two fields goes on`() throws {
