@@ -68,8 +68,9 @@ let package = Package(
             ], swiftSettings: settings),
         library("TestSupport", ["RuleEngine"]),
 
+        .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
         .executableTarget(
-            name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL"], path: "Benchmarks/EngineBenchmark", swiftSettings: settings),
+            name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL", "CAllocations"], path: "Benchmarks/EngineBenchmark", swiftSettings: settings),
 
         tests("CELTests", ["CEL"]),
         tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"]),

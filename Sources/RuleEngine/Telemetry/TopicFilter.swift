@@ -133,14 +133,4 @@ public struct TopicFilter: Hashable, Sendable {
         }
         return levels.count == other.levels.count
     }
-
-    /// The smallest set of `filters` that matches the same topics.
-    public static func covering(_ filters: some Sequence<TopicFilter>) -> [TopicFilter] {
-        var kept: [TopicFilter] = []
-        for filter in filters where !kept.contains(where: { $0.covers(filter) }) {
-            kept.removeAll { filter.covers($0) }
-            kept.append(filter)
-        }
-        return kept
-    }
 }

@@ -44,7 +44,9 @@ import Testing
         private mutating func reading() -> String {
             var members: [String] = []
             for name in ["a", "b", "c"] where Int.random(in: 0..<3, using: &random) > 0 {
-                let value = ["\(Int.random(in: 0..<10, using: &random))", "null", "\"\(Int.random(in: 0..<10, using: &random))\"", "\"x\"", "1e999"]
+                let value = [
+                    "\(Int.random(in: 0..<10, using: &random))", "null", "\"\(Int.random(in: 0..<10, using: &random))\"", "\"x\"", "1e999",
+                ]
                 members.append("\"\(name)\": \(value[max(0, Int.random(in: -14..<5, using: &random))])")
             }
             return "{\(members.joined(separator: ", "))}"
@@ -78,7 +80,9 @@ import Testing
             if !thresholdsOnly, Int.random(in: 0..<8, using: &random) == 0 {
                 keys += ["event: true", "expr: \"\(condition())\""]
             } else if Int.random(in: 0..<4, using: &random) == 0 {
-                keys.append("levels: {low: {expr: \"\(condition())\"}, high: {expr: \"\(condition())\", resolve_expr: \"\(condition())\", for: 20s}}")
+                keys.append(
+                    "levels: {low: {expr: \"\(condition())\"}, high: {expr: \"\(condition())\", resolve_expr: \"\(condition())\", for: 20s}}"
+                )
                 if Bool.random(using: &random) { keys.append("keep_firing_for: 30s") }
             } else {
                 keys.append("expr: \"\(condition())\"")
@@ -111,7 +115,9 @@ import Testing
         for driver in drivers.dropFirst() {
             let seen = driver.take()
             let place = zip(seen, expected).enumerated().first { $0.element.0 != $0.element.1 }
-            #expect(Bool(seen == expected), "\(place.map { "\($0.offset): \($0.element.0.short) for \($0.element.1.short)" } ?? "\(seen.count) for \(expected.count)")")
+            #expect(
+                Bool(seen == expected),
+                "\(place.map { "\($0.offset): \($0.element.0.short) for \($0.element.1.short)" } ?? "\(seen.count) for \(expected.count)")")
             #expect(driver.engine.nextDue == drivers[0].engine.nextDue)
             #expect(driver.engine.counters == drivers[0].engine.counters)
             for rule in driver.engine.plan.rules {
@@ -133,7 +139,8 @@ import Testing
         let place = zip(seen, expected).enumerated().first { $0.element.0 != $0.element.1 }
         #expect(
             Bool(seen == expected),
-            "\(place.map { "\($0.offset): \($0.element.0.short) for \($0.element.1.short)" } ?? "\(seen.count) for \(expected.count)")\n\(yaml)")
+            "\(place.map { "\($0.offset): \($0.element.0.short) for \($0.element.1.short)" } ?? "\(seen.count) for \(expected.count)")\n\(yaml)"
+        )
         #expect(indexed.engine.counters.evaluations < naive.engine.counters.evaluations)
     }
 
