@@ -32,6 +32,7 @@ let package = Package(
     products: [
         .executable(name: "nodesphere", targets: ["nodesphere"]),
         .library(name: "CEL", targets: ["CEL"]),
+        .executable(name: "engine-benchmark", targets: ["EngineBenchmark"]),
         .executable(name: "cel-benchmark", targets: ["CELBenchmark"]),
         .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
         .executable(name: "latency-benchmark", targets: ["LatencyBenchmark"]),
@@ -76,6 +77,9 @@ let package = Package(
             name: "IngestBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/IngestBenchmark", swiftSettings: settings),
         .executableTarget(
             name: "LatencyBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/LatencyBenchmark", swiftSettings: settings),
+        .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
+        .executableTarget(
+            name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL", "CAllocations"], path: "Benchmarks/EngineBenchmark", swiftSettings: settings),
 
         tests("CELTests", ["CEL"]),
         tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),

@@ -1,3 +1,4 @@
+import CAllocations
 import CEL
 import Glibc
 import RuleEngine
@@ -46,7 +47,7 @@ struct Report {
             let padding = String(repeating: " ", count: max(1, 34 - name.count))
             print("\(name)\(padding)\(rounded(figures.median)) \(metric) (\(rounded(figures.least)) to \(rounded(figures.greatest)))")
         }
-        fflush(stdout)
+        flush_output()
     }
 
     private func rounded(_ value: Double) -> String { (value < 100 ? (value * 100).rounded() / 100 : value.rounded()).shortest }
@@ -61,7 +62,7 @@ func nanoseconds() -> Double {
 
 /// Bytes that the process has in memory, after what is free has been given back.
 func residentBytes() -> Double {
-    malloc_trim(0)
+    give_free_memory_back()
     guard let file = fopen("/proc/self/statm", "r") else { return 0 }
     defer { fclose(file) }
     var line = [CChar](repeating: 0, count: 128)
@@ -78,7 +79,7 @@ func plan(_ yaml: String) -> EvaluationPlan {
     let compiled = loaded.catalog.map { EvaluationPlan.compile($0) }
     guard let plan = compiled?.plan else {
         for diagnostic in (loaded.diagnostics + (compiled?.diagnostics ?? [])).prefix(5) {
-            fputs("\(diagnostic.code): \(diagnostic.message)\n", stderr)
+            complain("\(diagnostic.code): \(diagnostic.message)")
         }
         exit(1)
     }

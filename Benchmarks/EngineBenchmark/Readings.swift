@@ -1,4 +1,4 @@
-import Glibc
+import CAllocations
 import RuleEngine
 
 /// Messages made beforehand, sent to an engine again and again.
@@ -12,7 +12,7 @@ struct Stream {
         var took: [Double] = []
         var allocated = 0.0
         for run in 0...runs {
-            let before = mallinfo2().uordblks
+            let before = allocation_count()
             let began = nanoseconds()
             for number in 0..<readings {
                 let message = messages[number % messages.count]
@@ -23,7 +23,7 @@ struct Stream {
             }
             // The first run is for learning topics and filling caches.
             if run > 0 { took.append((nanoseconds() - began) / Double(readings)) }
-            allocated = Double(mallinfo2().uordblks) - Double(before)
+            allocated = Double(allocation_count() - before)
         }
         return (Figures(took), allocated / Double(readings))
     }
@@ -49,9 +49,9 @@ struct Readings {
         var now: Int64 = 0
         let (figures, allocations) = stream.measure(engine, runs: isQuick ? 5 : 15, readings: isQuick ? 40_000 : 200_000, from: &now)
         report.add("rules=\(rules)", "ns_per_reading", figures)
-        report.add("rules=\(rules)", "allocated_bytes_per_reading", Figures([allocations]))
+        report.add("rules=\(rules)", "allocations_per_reading", Figures([allocations]))
         if rules >= 1000 { report.add("rules=\(rules)", "resident_bytes_per_rule", Figures([perRule])) }
-        if !engine.takeEffects().isEmpty { fputs("an alert fired that should not\n", stderr) }
+        if !engine.takeEffects().isEmpty { complain("an alert fired that should not") }
     }
 
     private var yaml: String {
@@ -112,7 +112,7 @@ struct Loading {
             let loaded = plan(text)
             let subscriptions = loaded.subscriptions.count
             took.append((nanoseconds() - began) / 1e6)
-            if subscriptions != 1000 { fputs("\(subscriptions) subscriptions\n", stderr) }
+            if subscriptions != 1000 { complain("\(subscriptions) subscriptions") }
         }
         report.add("load=10000", "milliseconds", Figures(took))
     }

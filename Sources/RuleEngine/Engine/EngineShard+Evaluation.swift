@@ -121,7 +121,11 @@ extension EngineShard {
         let before = alerts[Int(alert)].lifecycle
         // Silence has decided; only a reading decides anew.
         if before.isMissing, occasion.cause != .liveReading {
-            guard rule.everyNanoseconds > 0, occasion.cause == .timer, !source.subjects[Int(subject)].hasFallenSilent else { return }
+            guard rule.everyNanoseconds > 0, occasion.cause == .timer, !source.subjects[Int(subject)].hasFallenSilent else {
+                // It will decide on what was learned now, even if it changes nothing.
+                source.subjects[Int(subject)].isUnevaluated = true
+                return
+            }
         }
         let change = alerts[Int(alert)].lifecycle.step(
             conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now)

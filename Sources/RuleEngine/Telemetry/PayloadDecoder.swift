@@ -17,24 +17,36 @@ struct DecodedField: BitwiseCopyable {
 ///
 /// Built once for each set of paths; running it allocates nothing, except for fields that are whole objects or arrays.
 final class PayloadDecoder {
-    private struct Key {
-        var bytes: [UInt8]
-        /// The first eight bytes, so that most comparisons are one.
+    /// A member's name, or an element's index, that leads from one node to another.
+    private struct Step: BitwiseCopyable {
+        /// The first eight bytes of the name, so that most comparisons are one; or the index.
         var head: UInt64
+        /// The name in `names`.
+        var start: Int32
+        var count: Int32
         var child: Int32
     }
-    private struct Node {
-        var keys: [Key] = []
-        var elements: [(index: Int, child: Int32)] = []
+    private struct Node: BitwiseCopyable {
+        /// Its steps by name, then those by index, in `steps`.
+        var names: Int32
+        var elements: Int32
+        var end: Int32
         /// The row's column, or -1.
-        var column: Int32 = -1
-        /// Columns of everything below it.
-        var columnsBelow: [Int32] = []
+        var column: Int32
+        /// Columns of everything below it, in `columnsBelow`.
+        var below: Int32
+        var belowEnd: Int32
     }
 
     let paths: [FieldPath]
     let decoder: TopicSubscription.Decoder
-    private var nodes: [Node] = [Node()]
+    // Flat tables, written once in `init`.
+    private let nodes: UnsafeMutablePointer<Node>
+    private let steps: UnsafeMutablePointer<Step>
+    private let names: UnsafeMutablePointer<UInt8>
+    private let columnsBelow: UnsafeMutablePointer<Int32>
+    /// The node of the member `value`, or -1.
+    private let valueNode: Int32
     /// A column a path.
     let row: UnsafeMutablePointer<DecodedField>
     /// Columns to clear before the next payload.
@@ -51,32 +63,43 @@ final class PayloadDecoder {
         row = .allocate(capacity: max(1, paths.count))
         row.initialize(repeating: DecodedField(), count: paths.count)
         listed.reserveCapacity(paths.count)
-        for (column, path) in paths.enumerated() {
-            var at: Int32 = 0
-            for element in path.elements {
-                nodes[Int(at)].columnsBelow.append(Int32(column))
-                at = child(of: at, element)
+        let tree = PathTree(paths)
+        nodes = .allocate(capacity: tree.nodes.count)
+        steps = .allocate(capacity: max(1, tree.nodes.count))
+        names = .allocate(capacity: max(1, tree.nodes.reduce(0) { $0 + $1.names.reduce(0) { $0 + $1.bytes.count } }))
+        columnsBelow = .allocate(capacity: max(1, tree.nodes.reduce(0) { $0 + $1.columnsBelow.count }))
+        valueNode = tree.nodes[0].names.first { $0.bytes.elementsEqual("value".utf8) }?.child ?? -1
+        var step = 0, byte = 0, below = 0
+        for (number, node) in tree.nodes.enumerated() {
+            var flat = Node(names: Int32(step), elements: 0, end: 0, column: node.column, below: Int32(below), belowEnd: 0)
+            for (bytes, child) in node.names {
+                let head = bytes.withUnsafeBytes { Self.head($0.baseAddress, bytes.count) }
+                (steps + step).initialize(to: Step(head: head, start: Int32(byte), count: Int32(bytes.count), child: child))
+                (names + byte).initialize(from: bytes, count: bytes.count)
+                step += 1
+                byte += bytes.count
             }
-            nodes[Int(at)].column = Int32(column)
+            flat.elements = Int32(step)
+            for (index, child) in node.elements {
+                (steps + step).initialize(to: Step(head: UInt64(max(0, index)), start: 0, count: 0, child: child))
+                step += 1
+            }
+            flat.end = Int32(step)
+            for column in node.columnsBelow {
+                (columnsBelow + below).initialize(to: column)
+                below += 1
+            }
+            flat.belowEnd = Int32(below)
+            (nodes + number).initialize(to: flat)
         }
     }
 
-    deinit { row.deallocate() }
-
-    private func child(of parent: Int32, _ element: FieldPath.Element) -> Int32 {
-        let next = Int32(nodes.count)
-        switch element {
-        case .name(let name):
-            let bytes = Array(name.utf8)
-            if let known = nodes[Int(parent)].keys.first(where: { $0.bytes == bytes }) { return known.child }
-            nodes[Int(parent)].keys.append(
-                Key(bytes: bytes, head: bytes.withUnsafeBytes { Self.head($0.baseAddress, bytes.count) }, child: next))
-        case .index(let index):
-            if let known = nodes[Int(parent)].elements.first(where: { $0.index == index }) { return known.child }
-            nodes[Int(parent)].elements.append((index, next))
-        }
-        nodes.append(Node())
-        return next
+    deinit {
+        row.deallocate()
+        nodes.deallocate()
+        steps.deallocate()
+        names.deallocate()
+        columnsBelow.deallocate()
     }
 
     @inline(__always)
@@ -105,7 +128,11 @@ final class PayloadDecoder {
     /// Of a name that stands twice in an object the last one counts, with nothing left of what the first held.
     @inline(__always)
     private func clearBelow(_ node: Int32) {
-        for column in nodes[Int(node)].columnsBelow { row[Int(column)].kind = .absent }
+        var at = nodes[Int(node)].below
+        while at < nodes[Int(node)].belowEnd {
+            row[Int(columnsBelow[Int(at)])].kind = .absent
+            at += 1
+        }
     }
 
     /// Fills `row` from a payload. After a failure it is empty.
@@ -129,9 +156,7 @@ final class PayloadDecoder {
     /// A payload that is no object is the field `value`.
     private func setWhole(_ field: DecodedField) {
         isScalar = true
-        for key in nodes[0].keys where key.bytes.elementsEqual("value".utf8) && nodes[Int(key.child)].column >= 0 {
-            set(nodes[Int(key.child)].column, field)
-        }
+        if valueNode >= 0, nodes[Int(valueNode)].column >= 0 { set(nodes[Int(valueNode)].column, field) }
         if nodes[0].column >= 0 { set(nodes[0].column, field) }
     }
 
@@ -164,8 +189,7 @@ final class PayloadDecoder {
     }
 
     private func arrayAsValue(_ cursor: inout JSONCursor) throws(DecodeFailure) {
-        guard let key = nodes[0].keys.first(where: { $0.bytes.elementsEqual("value".utf8) }) else { return try cursor.skipValue(depth: 0) }
-        try value(&cursor, node: key.child, depth: 0)
+        if valueNode >= 0 { try value(&cursor, node: valueNode, depth: 0) } else { try cursor.skipValue(depth: 0) }
     }
 
     /// A payload that is one JSON scalar and nothing else; nil for plain text.
@@ -202,10 +226,14 @@ final class PayloadDecoder {
         clearBelow(node)
         switch cursor.byte {
         case UInt8(ascii: "{"):
-            if nodes[Int(node)].keys.isEmpty { try cursor.skipValue(depth: depth) } else { try object(&cursor, node: node, depth: depth) }
+            if nodes[Int(node)].names == nodes[Int(node)].elements {
+                try cursor.skipValue(depth: depth)
+            } else {
+                try object(&cursor, node: node, depth: depth)
+            }
             if column >= 0, node != 0 { set(column, .container, start: start, end: cursor.at) }
         case UInt8(ascii: "["):
-            if nodes[Int(node)].elements.isEmpty {
+            if nodes[Int(node)].elements == nodes[Int(node)].end {
                 try cursor.skipValue(depth: depth)
             } else {
                 try array(&cursor, node: node, depth: depth)
@@ -253,27 +281,40 @@ final class PayloadDecoder {
 
     @inline(__always)
     private func child(of node: Int32, named name: JSONCursor.Text, in cursor: JSONCursor) -> Int32 {
-        if name.isEscaped {
+        guard !name.isEscaped else {
             let bytes = Self.unescaped(UnsafeBufferPointer(start: cursor.start + name.range.lowerBound, count: name.range.count))
-            return nodes[Int(node)].keys.first { $0.bytes == bytes }?.child ?? -1
+            return bytes.withUnsafeBytes { child(of: node, named: $0.baseAddress, $0.count) }
         }
-        let count = name.range.count
-        let first = UnsafeRawPointer(cursor.start + name.range.lowerBound)
-        let head = Self.head(first, count)
-        return nodes.withUnsafeBufferPointer { nodes in
-            nodes[Int(node)].keys.withUnsafeBufferPointer { keys in
-                for key in keys where key.head == head && key.bytes.count == count {
-                    if count <= 8
-                        || key.bytes.withUnsafeBytes({ bytes in
-                            (8..<count).allSatisfy { bytes[$0] == first.load(fromByteOffset: $0, as: UInt8.self) }
-                        })
-                    {
-                        return key.child
-                    }
-                }
-                return -1
-            }
+        return child(of: node, named: UnsafeRawPointer(cursor.start + name.range.lowerBound), name.range.count)
+    }
+
+    @inline(__always)
+    private func child(of node: Int32, named name: UnsafeRawPointer?, _ count: Int) -> Int32 {
+        let head = Self.head(name, count)
+        var at = Int(nodes[Int(node)].names)
+        let end = Int(nodes[Int(node)].elements)
+        while at < end {
+            let step = steps[at]
+            if step.head == head, Int(step.count) == count, count <= 8 || isSame(name, step) { return step.child }
+            at += 1
         }
+        return -1
+    }
+
+    private func isSame(_ name: UnsafeRawPointer?, _ step: Step) -> Bool {
+        guard let name else { return false }
+        for place in 8..<Int(step.count) where name.load(fromByteOffset: place, as: UInt8.self) != names[Int(step.start) + place] {
+            return false
+        }
+        return true
+    }
+
+    @inline(__always)
+    private func child(of node: Int32, at index: Int) -> Int32 {
+        for place in Int(nodes[Int(node)].elements)..<Int(nodes[Int(node)].end) where steps[place].head == UInt64(index) {
+            return steps[place].child
+        }
+        return -1
     }
 
     private func array(_ cursor: inout JSONCursor, node: Int32, depth: Int) throws(DecodeFailure) {
@@ -285,11 +326,8 @@ final class PayloadDecoder {
         }
         var index = 0
         while true {
-            if let child = nodes[Int(node)].elements.first(where: { $0.index == index })?.child {
-                try value(&cursor, node: child, depth: depth + 1)
-            } else {
-                try cursor.skipValue(depth: depth + 1)
-            }
+            let child = child(of: node, at: index)
+            if child >= 0 { try value(&cursor, node: child, depth: depth + 1) } else { try cursor.skipValue(depth: depth + 1) }
             index += 1
             if try cursor.isLast(UInt8(ascii: "]")) { return }
         }
