@@ -145,7 +145,14 @@ extension Operation {
     fileprivate final func truth(
         _ slots: UnsafePointer<Slot>, _ strings: Unmanaged<InternedStrings>, _ steps: Int, _ memory: Int, locals count: Int
     ) -> Program.Truth {
-        withUnsafeTemporaryAllocation(of: Local.self, capacity: max(1, count)) { locals in
+        if count == 0 {
+            var none = Local.unbound
+            return withUnsafeMutablePointer(to: &none) { locals in
+                var frame = Frame(slots: slots, locals: locals, strings: strings, steps: steps, memory: memory)
+                return truth(&frame)
+            }
+        }
+        return withUnsafeTemporaryAllocation(of: Local.self, capacity: count) { locals in
             locals.initialize(repeating: .unbound)
             // The capacity is at least 1, so the buffer has a base address.
             var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: strings, steps: steps, memory: memory)
