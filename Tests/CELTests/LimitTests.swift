@@ -77,6 +77,15 @@ import Testing
         #expect(error.code == .badPattern)
     }
 
+    @Test func `an expression may not hold any number of patterns`() throws {
+        let environment = Environment()
+        var names = NoNames()
+        let source = (0..<100).map { "'a'.matches('(a{1000}){\($0)}')" }.joined(separator: "||")
+        let expression = try #require(environment.parse(source).expression)
+        let result = environment.compile(expression, names: &names, strings: InternedStrings())
+        #expect(result.diagnostics.contains { $0.code == "limit" })
+    }
+
     @Test func `matching is linear where backtracking would be exponential`() throws {
         let text = String(repeating: "a", count: 50_000) + "b"
         #expect(try Sample.value("t.matches('^(a+)+$')", ["t": .string(text)]).isEqual(to: .bool(false)))

@@ -44,6 +44,8 @@ import Testing
         let program = try compile("c.startsWith('x') ? a + 1.0 : size(c) * 2.0", ["a", "b", "c"])
         #expect(program.slotsUsed == [0, 2])
         #expect(program.functionsUsed == ["startsWith", "size"])
+        #expect(program.constantsUsed.map(\.description) == ["\"x\"", "1.0", "2.0"])
+        #expect(try compile("a > 1.0 && (b > 2.0 && !c)", ["a", "b", "c"]).conjuncts.map(\.text) == ["a > 1.0", "b > 2.0", "!c"])
         #expect(program.resultType == .dyn || program.resultType == .double)
     }
 

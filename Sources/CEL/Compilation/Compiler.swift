@@ -84,6 +84,8 @@ struct Compiler {
     var localCount = 0
     var scope: [Variable] = []
     var blockTypes: [[Variable]] = []
+    /// Constant regular expressions compiled so far: each may take `Limits.patternMemory`.
+    var patternCount = 0
     private var nodeCount = 0
     private var depth = 0
     private var inliningDepth = 0
