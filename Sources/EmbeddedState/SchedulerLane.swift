@@ -163,9 +163,16 @@ final class SchedulerLane: Sendable {
             let page = try await database.read(.schedule) { [key = name.key] in
                 try ScheduledRows.due(in: key, at: instant, limit: limit, $0)
             }
-            for row in page.rows where take(row) { start(row) }
-            // A full page may not be all that is due.
-            if page.rows.count >= limit { state.withLock { $0.needsLook = true } }
+            // A full page may not be all that is due; and what is offered meanwhile takes room as well.
+            var isMoreDue = page.rows.count >= limit
+            for row in page.rows {
+                switch take(row) {
+                case .taken: start(row)
+                case .hasToWait: isMoreDue = true
+                case .isHeld: break
+                }
+            }
+            if isMoreDue { state.withLock { $0.needsLook = true } }
             return page.nextDueAt
         } catch {
             logger.error("what is due cannot be read, trying again in 1 s", metadata: ["reason": "\(error)"])
@@ -173,13 +180,22 @@ final class SchedulerLane: Sendable {
         }
     }
 
-    private func take(_ row: ScheduledRow) -> Bool {
+    private enum Taking {
+        case taken
+        /// Under way already.
+        case isHeld
+        /// No room, or another delivery of the same id is under way.
+        case hasToWait
+    }
+
+    private func take(_ row: ScheduledRow) -> Taking {
         state.withLock { state in
-            guard state.underWay < atOnce, !state.held.contains(row.seq) else { return false }
-            if name != .wakes, !state.ids.insert(Array(row.message.id.utf8)).inserted { return false }
+            guard !state.held.contains(row.seq) else { return .isHeld }
+            guard state.underWay < atOnce else { return .hasToWait }
+            if name != .wakes, !state.ids.insert(Array(row.message.id.utf8)).inserted { return .hasToWait }
             state.held.insert(row.seq)
             state.underWay += 1
-            return true
+            return .taken
         }
     }
 
