@@ -66,18 +66,17 @@ public final class ServerUnderTest {
 
     /// Waits until this many readings were counted since the start; the instant at which they were. Asks seldom while much is missing, for each question costs the server processor time.
     public func waitForReadings(_ wanted: Double) throws -> Double {
-        var last = (at: monotonicSeconds(), count: try metric("nodesphere_readings_total"))
-        var progressAt = last.at
-        sleepSeconds(0.05)
+        var last: (at: Double, count: Double)?
+        var progressAt = monotonicSeconds()
         while true {
             let count = try metric("nodesphere_readings_total")
             let now = monotonicSeconds()
             if count >= wanted { return now }
-            if count > last.count { progressAt = now }
+            if count > last?.count ?? 0 { progressAt = now }
             guard now - progressAt < 15 else { throw BenchmarkFailure("\(Int(wanted - count)) of \(Int(wanted)) readings did not arrive") }
-            let rate = (count - last.count) / max(now - last.at, 1e-6)
+            let rate = last.map { (count - $0.count) / max(now - $0.at, 1e-6) } ?? 0
             last = (now, count)
-            sleepSeconds(rate > 0 ? min(max((wanted - count) / rate * 0.6, 0.002), 0.2) : 0.02)
+            sleepSeconds(rate > 0 ? min(max((wanted - count) / rate * 0.6, 0.002), 0.2) : 0.01)
         }
     }
 
