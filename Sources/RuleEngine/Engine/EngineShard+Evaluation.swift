@@ -111,7 +111,11 @@ extension EngineShard {
     func remove(_ alert: Int32) {
         let active = alerts[Int(alert)]
         alertOf.remove(active.rule, active.subject)
-        source(of: active.rule).subjects[Int(active.subject)].activeAlerts -= 1
+        let source = source(of: active.rule)
+        source.subjects[Int(active.subject)].activeAlerts -= 1
+        if active.timerAt != .distantFuture {
+            leftTimers[TimerKey(rule: active.rule, ordinal: source.subjects[Int(active.subject)].ordinal)] = active.timerAt
+        }
         context.ruleStates[Int(active.rule)].pendingOrFiring -= 1
         alerts[Int(alert)].labels = nil
         freeAlerts.append(alert)

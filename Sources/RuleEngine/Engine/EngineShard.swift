@@ -9,6 +9,8 @@ struct ActiveAlert {
     var ordinal: Int64
     var transition: Int64
     var firedAt = Instant.distantPast
+    /// When its timer is set; `distantFuture`: none.
+    var timerAt = Instant.distantFuture
     /// Labels when they do not simply follow from rule and key: templates, alerts from before a reload.
     var labels: FixedLabels?
 }
@@ -33,9 +35,9 @@ final class EngineShard {
     var freeAlerts: [Int32] = []
     var alertOf = PairTable()
     var timers = TimerQueue()
-    /// The timer that counts of an alert and of an age; others are out of date. What is set stays, also when its alert is gone, so that there is hardly
-    /// ever more than one of a kind.
-    var alertTimers: [TimerKey: Instant] = [:]
+    /// Timers of alerts that are gone: the next alert of the same rule and subject takes its own over, so that flapping does not fill the queue.
+    var leftTimers: [TimerKey: Instant] = [:]
+    /// The timer of an age that counts; others are out of date.
     var ageTimers: [TimerKey: Instant] = [:]
 
     // Memory that is used again for every evaluation.
@@ -180,8 +182,11 @@ final class EngineShard {
         guard let due = active.lifecycle.deadline(rule.timing), due != .distantFuture else { return }
         let ordinal = sources[Int(rule.source)].subjects[Int(active.subject)].ordinal
         let key = TimerKey(rule: active.rule, ordinal: ordinal)
-        if let armed = alertTimers[key], armed <= due { return }
-        alertTimers[key] = due
+        if active.timerAt == .distantFuture, !leftTimers.isEmpty, let left = leftTimers.removeValue(forKey: key) {
+            alerts[Int(alert)].timerAt = left
+        }
+        guard due < alerts[Int(alert)].timerAt else { return }
+        alerts[Int(alert)].timerAt = due
         timers.add(Timer(due: due, ordinal: ordinal, rule: active.rule, subject: active.subject, kind: .alert))
     }
 
@@ -218,11 +223,13 @@ final class EngineShard {
         let source = source(of: timer.rule)
         switch timer.kind {
         case .alert:
-            guard alertTimers[key] == timer.due else { return }
-            alertTimers[key] = nil
-            guard source.subjects[Int(timer.subject)].ordinal == timer.ordinal else { return }
-            let alert = alertOf[timer.rule, timer.subject]
-            if alert >= 0 { stepOnTime(alert) }
+            if !leftTimers.isEmpty, leftTimers[key] == timer.due { leftTimers[key] = nil }
+            guard source.subjects[Int(timer.subject)].ordinal == timer.ordinal, case let alert = alertOf[timer.rule, timer.subject],
+                alert >= 0,
+                alerts[Int(alert)].timerAt == timer.due
+            else { return }
+            alerts[Int(alert)].timerAt = .distantFuture
+            stepOnTime(alert)
         case .age:
             guard ageTimers[key] == timer.due else { return }
             ageTimers[key] = nil
