@@ -63,15 +63,17 @@ private struct StoredSeries {
 extension WindowSet.Series {
     fileprivate func write(to snapshot: inout SnapshotWriter, _ source: WindowPlan.Source) {
         snapshot.write(history.lostUpTo)
-        snapshot.write(history.count)
-        for index in 0..<history.count { snapshot.write(history[index]) }
+        let unneeded = unneeded
+        snapshot.write(history.count - unneeded)
+        for index in unneeded..<history.count { snapshot.write(history[index]) }
         snapshot.write(tracks.count)
         for (track, key) in zip(tracks, source.keys) {
             key.write(to: &snapshot)
-            snapshot.write(Int(track.low))
-            snapshot.write(Int(track.high))
+            let moved = key.kind == .decayed ? 0 : unneeded
+            snapshot.write(Int(track.low) - moved)
+            snapshot.write(Int(track.high) - moved)
             var contents = SnapshotWriter()
-            track.writeContents(to: &contents)
+            track.writeContents(to: &contents, start: Int(track.low) - moved)
             snapshot.write(bytes: contents.finish())
         }
     }
@@ -89,8 +91,7 @@ extension WindowSet.Series {
 }
 
 extension WindowTrack {
-    fileprivate func writeContents(to snapshot: inout SnapshotWriter) {
-        let start = Int(low)
+    fileprivate func writeContents(to snapshot: inout SnapshotWriter, start: Int) {
         snapshot.write(isSliding)
         switch contents {
         case .samples, .order: break

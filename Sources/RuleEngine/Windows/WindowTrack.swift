@@ -71,8 +71,10 @@ struct WindowTrack: Sendable {
     private(set) var low: Int32 = 0
     private(set) var high: Int32 = 0
     var contents = Contents.samples
+    let kind: WindowKind
 
     init(_ key: Key) {
+        kind = key.kind
         switch key.kind {
         case .truth: contents = .truth([TruthContents()])
         case .order: contents = .order([SortedValues()])
@@ -91,19 +93,21 @@ struct WindowTrack: Sendable {
 
     // MARK: moving
 
-    /// Moves the window to an instant, never backwards.
+    /// Moves the window to an instant, never backwards: what leaves goes first, so that there is room for what enters.
     mutating func move(to now: Instant, _ key: Key, _ history: borrowing SampleHistory) {
+        leave(now, key, history)
         let upper = key.upper(at: now)
         if Int(high) < history.count, history[Int(high)].at <= upper {
             let end = history.firstIndex(after: upper, from: Int(high))
             enter(history, Int(high)..<end)
             high = Int32(end)
             startSliding(key, history)
+            leave(now, key, history)
         }
-        leave(now, key, history)
     }
 
-    private mutating func leave(_ now: Instant, _ key: Key, _ history: borrowing SampleHistory) {
+    /// Lets go what an instant leaves behind.
+    mutating func leave(_ now: Instant, _ key: Key, _ history: borrowing SampleHistory) {
         if low < 0 { leavePanes(now, key, history) }
         guard low >= 0 else { return }
         let start: Int
@@ -161,7 +165,7 @@ struct WindowTrack: Sendable {
 
     /// Follows the history that forgot its oldest samples, none of which was in the window but as a pane.
     mutating func forgot(_ dropped: Int) {
-        if case .decayed = contents { return }
+        if kind == .decayed { return }
         low -= Int32(dropped)
         high -= Int32(dropped)
     }

@@ -6,12 +6,12 @@ struct ExtremeSummary: WindowSummary {
 
     init() {}
 
-    mutating func push(_ sample: Sample) {
+    @inline(__always) mutating func push(_ sample: Sample) {
         count += 1
         take(least: sample, greatest: sample)
     }
 
-    mutating func merge(_ newer: ExtremeSummary) {
+    @inline(__always) mutating func merge(_ newer: ExtremeSummary) {
         guard newer.count > 0 else { return }
         count += newer.count
         take(least: newer.least, greatest: newer.greatest)
