@@ -53,7 +53,7 @@ private struct StoredSeries {
         guard let trackCount = snapshot.readCount() else { return nil }
         for _ in 0..<trackCount {
             guard let key = WindowTrack.Key(from: &snapshot), let low = snapshot.readInt64(), let high = snapshot.readInt64(),
-                let contents = snapshot.readBytes(), (-Int64(Int32.max / 2)...high).contains(low), high <= Int64(history.count)
+                let contents = snapshot.readBytes(), high >= 0, (-Int64(Int32.max / 2)...high).contains(low), high <= Int64(history.count)
             else { return nil }
             tracks.append(Track(key: key, low: Int(low), high: Int(high), contents: contents))
         }

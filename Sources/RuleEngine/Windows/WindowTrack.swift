@@ -91,6 +91,9 @@ struct WindowTrack: Sendable {
     /// The window of 96 samples or more gets blocks; below that the samples are as fast and smaller.
     static let slidingThreshold = 96
 
+    /// More samples than this in panes are let go early, so that positions fit 32 bits.
+    private static let mostInPanes: Int32 = 1_000_000_000
+
     // MARK: moving
 
     /// Moves the window to an instant, never backwards: what leaves goes first, so that there is room for what enters.
@@ -125,6 +128,7 @@ struct WindowTrack: Sendable {
     private mutating func leavePanes(_ now: Instant, _ key: Key, _ history: borrowing SampleHistory) {
         while low < 0, let oldest = oldestBlock {
             switch key.extent {
+            case _ where low < -Self.mostInPanes: break
             case .count(let limit): guard count - oldest.count >= limit else { return }
             case .time: guard let lower = key.lower(at: now), oldest.lastAt <= lower else { return }
             }
