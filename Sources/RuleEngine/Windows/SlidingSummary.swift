@@ -143,7 +143,8 @@ struct SlidingSummary<Summary: WindowSummary>: Sendable {
         } else {
             let mark = (skipped + Self.markDistance - 1) / Self.markDistance
             let marked = min(mark * Self.markDistance, headCount)
-            result = Summary(history, start..<start + marked - skipped)
+            result = Summary()
+            for index in start..<start + marked - skipped { result.push(history[index]) }
             if mark < marks.count { result.merge(marks[mark]) }
         }
         result.merge(middle)

@@ -17,7 +17,7 @@ struct ExtremeSummary: WindowSummary {
         take(least: newer.least, greatest: newer.greatest)
     }
 
-    private mutating func take(least low: Sample, greatest high: Sample) {
+    @inline(__always) private mutating func take(least low: Sample, greatest high: Sample) {
         if low.value <= least.value || least.value.isNaN { least = low }
         if high.value >= greatest.value || greatest.value.isNaN { greatest = high }
     }
