@@ -20,6 +20,9 @@ struct SampleHistory: Sendable {
 
     var newest: Sample? { used > 0 ? self[count - 1] : nil }
 
+    /// Whether the next sample makes the ring grow.
+    var isFull: Bool { Int(used) == ring.count }
+
     subscript(index: Int) -> Sample { ring[slot(index)] }
 
     /// Goes over a range of samples, oldest first; indices beyond either end are left out.
@@ -41,11 +44,16 @@ struct SampleHistory: Sendable {
     }
 
     /// Puts a sample where it belongs; one at an instant that is there already takes its place.
+    @inline(__always)
     mutating func insert(_ sample: Sample) -> Insertion {
         guard count > 0, sample.at <= self[count - 1].at else {
             append(sample)
             return .appended
         }
+        return insertLate(sample)
+    }
+
+    private mutating func insertLate(_ sample: Sample) -> Insertion {
         let index = firstIndex(after: sample.at)
         if index > 0, self[index - 1].at == sample.at {
             let place = slot(index - 1)
@@ -108,7 +116,12 @@ struct SampleHistory: Sendable {
         let kept = max(0, count - dropped)
         head = kept == 0 ? 0 : Int32(slot(dropped))
         used = Int32(kept)
-        if ring.count > 16, kept < ring.count / 2 { resize(to: kept + kept / 8) }
+        if ring.count > 16, kept < ring.count / 2 { resize(to: max(2, kept + kept / 8)) }
+    }
+
+    /// Grows ahead of need when so few places are free that making room would be done too often: one in 32 of many.
+    mutating func growIfCrowded() {
+        if count >= 128, ring.count - count < count / 32 { resize(to: ring.count + ring.count / 8) }
     }
 
     /// Forgets samples that windows still reach.

@@ -2,7 +2,7 @@
 ///
 /// The window's samples are cut into blocks of 64. Complete blocks are two stacks: `front` holds the summaries of everything from each of the older blocks up to
 /// `boundary`, `back` one summary of those after it; when the front is used up the back is turned into it. The oldest block, which the window leaves sample by
-/// sample, has `marks`, summaries from every eighth sample to its end. What the block structure says and the samples determine every summary to the last bit, so a
+/// sample, has `marks`, summaries from every fourth sample to its end. What the block structure says and the samples determine every summary to the last bit, so a
 /// snapshot holds only the structure.
 ///
 /// A block whose samples the history has lost is a **pane**: it leaves as a whole, when its newest sample does.
@@ -26,11 +26,11 @@ struct SlidingSummary<Summary: WindowSummary>: Sendable {
     /// Front and back together.
     private var middle = Summary()
     private(set) var tail = Summary()
-    /// Mark k is the summary of the head from its sample 8k on; empty until the head is left in part.
+    /// Mark k is the summary of the head from its sample 4k on; empty until the head is left in part.
     private var marks: ContiguousArray<Summary> = []
 
     private static var blockLength: Int { 64 }
-    private static var markDistance: Int { 8 }
+    private static var markDistance: Int { 4 }
 
     /// Cuts the samples of a range, of which there have to be 64 or more.
     init(_ history: borrowing SampleHistory, _ range: Range<Int>) {
@@ -143,7 +143,8 @@ struct SlidingSummary<Summary: WindowSummary>: Sendable {
         } else {
             let mark = (skipped + Self.markDistance - 1) / Self.markDistance
             let marked = min(mark * Self.markDistance, headCount)
-            result = Summary(history, start..<start + marked - skipped)
+            result = Summary()
+            for index in start..<start + marked - skipped { result.push(history[index]) }
             if mark < marks.count { result.merge(marks[mark]) }
         }
         result.merge(middle)

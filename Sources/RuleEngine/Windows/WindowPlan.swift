@@ -16,6 +16,7 @@ public final class WindowPlan: Sendable {
         public let expression: Int
         public let specification: WindowSpecification
         let track: Int
+        let key: WindowTrack.Key
     }
 
     struct Source: Sendable {
@@ -42,7 +43,7 @@ public final class WindowPlan: Sendable {
                 let key = WindowTrack.Key(specification)
                 let track = keys.firstIndex(of: key) ?? keys.count
                 if track == keys.count { keys.append(key) }
-                windows.append(Window(expression: number, specification: specification, track: track))
+                windows.append(Window(expression: number, specification: specification, track: track, key: key))
             }
             sources.append(
                 Source(identity: Self.identity(expression.text), keys: keys, needsHistory: keys.contains { $0.kind != .decayed }))

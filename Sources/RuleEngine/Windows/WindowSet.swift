@@ -47,8 +47,7 @@ public struct WindowSet: Sendable {
     public mutating func value(of window: Int, at now: Instant) -> WindowValue? {
         guard plan.windows.indices.contains(window) else { return nil }
         let place = plan.windows[window]
-        return series[place.expression].value(
-            place.specification.function, track: place.track, plan.sources[place.expression].keys[place.track], at: now)
+        return series[place.expression].value(place.specification.function, track: place.track, place.key, at: now)
     }
 
     /// The first instant after this one when a window says something else because time passes: its oldest sample leaves it, or, shifted back, it reaches another one. Durations and shares
@@ -57,7 +56,7 @@ public struct WindowSet: Sendable {
         guard plan.windows.indices.contains(window) else { return nil }
         let place = plan.windows[window]
         let one = series[place.expression]
-        return one.tracks[place.track].nextChange(after: now, plan.sources[place.expression].keys[place.track], one.history)
+        return one.tracks[place.track].nextChange(after: now, place.key, one.history)
     }
 
     /// The first change of any window.
@@ -75,11 +74,7 @@ public struct WindowSet: Sendable {
 extension WindowSet.Series {
     mutating func add(_ sample: Sample, at now: Instant, _ source: WindowPlan.Source, limit: Int) -> WindowSet.Outcome {
         for (index, key) in source.keys.enumerated() where key.kind == .decayed {
-            if case .decayed(var decayed) = tracks[index].contents {
-                tracks[index].contents = .samples
-                decayed[0].add(sample)
-                tracks[index].contents = .decayed(decayed)
-            }
+            tracks[index].decay(sample)
         }
         guard source.needsHistory else { return .added }
         let newest = history.newest?.at
@@ -88,7 +83,8 @@ extension WindowSet.Series {
         if let newest { now = max(now, newest) }
         let isLate = newest.map { sample.at <= $0 } ?? false
         // A late sample is put into windows that stand where they have to.
-        if isLate { move(to: now, source) }
+        if isLate { move(to: now, source) } else { leave(now, source) }
+        if history.isFull { makeRoom() }
         let insertion = history.insert(sample)
         switch insertion {
         case .appended: break
@@ -98,7 +94,7 @@ extension WindowSet.Series {
             for index in tracks.indices { tracks[index].replaced(sample, at: place, old: old, history) }
         }
         move(to: now, source)
-        forget()
+        if history.count > limit { forget() }
         if history.count > limit { lose(history.count - limit + limit / 16, source) }
         switch insertion {
         case .appended: return .added
@@ -108,25 +104,37 @@ extension WindowSet.Series {
     }
 
     private mutating func move(to now: Instant, _ source: WindowPlan.Source) {
-        for index in tracks.indices where source.keys[index].kind != .decayed {
+        for index in tracks.indices where tracks[index].kind != .decayed {
             tracks[index].move(to: now, source.keys[index], history)
         }
     }
 
-    /// Forgets the samples that no window reaches or will reach.
-    mutating func forget() {
-        var unused = Int32.max
-        for track in tracks {
-            if case .decayed = track.contents { continue }
-            unused = min(unused, track.low)
-        }
-        guard unused > 0, unused < .max else { return }
-        history.forget(Int(unused))
-        for index in tracks.indices { tracks[index].forgot(Int(unused)) }
+    private mutating func leave(_ now: Instant, _ source: WindowPlan.Source) {
+        for index in tracks.indices where tracks[index].kind != .decayed { tracks[index].leave(now, source.keys[index], history) }
+    }
+
+    /// What no window needs is forgotten when there is no room for more, so that this is seldom and the ring is as full as it can be.
+    private mutating func makeRoom() {
+        forget()
+        history.growIfCrowded()
+    }
+
+    /// How many of the oldest samples no window reaches or will reach. The newest is always kept: it says how late another is.
+    var unneeded: Int {
+        var least = Int32.max
+        for track in tracks where track.kind != .decayed { least = min(least, track.low) }
+        return max(0, min(Int(least), history.count - 1))
+    }
+
+    private mutating func forget() {
+        let unneeded = unneeded
+        guard unneeded > 0 else { return }
+        history.forget(unneeded)
+        for index in tracks.indices { tracks[index].forgot(unneeded) }
     }
 
     private mutating func lose(_ lost: Int, _ source: WindowPlan.Source) {
-        for index in tracks.indices where source.keys[index].kind != .decayed {
+        for index in tracks.indices where tracks[index].kind != .decayed {
             tracks[index].prepareLoss(of: lost, source.keys[index], history)
         }
         history.lose(lost)

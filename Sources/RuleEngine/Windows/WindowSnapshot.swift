@@ -53,7 +53,7 @@ private struct StoredSeries {
         guard let trackCount = snapshot.readCount() else { return nil }
         for _ in 0..<trackCount {
             guard let key = WindowTrack.Key(from: &snapshot), let low = snapshot.readInt64(), let high = snapshot.readInt64(),
-                let contents = snapshot.readBytes(), (-Int64(Int32.max / 2)...high).contains(low), high <= Int64(history.count)
+                let contents = snapshot.readBytes(), high >= 0, (-Int64(Int32.max / 2)...high).contains(low), high <= Int64(history.count)
             else { return nil }
             tracks.append(Track(key: key, low: Int(low), high: Int(high), contents: contents))
         }
@@ -63,15 +63,17 @@ private struct StoredSeries {
 extension WindowSet.Series {
     fileprivate func write(to snapshot: inout SnapshotWriter, _ source: WindowPlan.Source) {
         snapshot.write(history.lostUpTo)
-        snapshot.write(history.count)
-        for index in 0..<history.count { snapshot.write(history[index]) }
+        let unneeded = unneeded
+        snapshot.write(history.count - unneeded)
+        for index in unneeded..<history.count { snapshot.write(history[index]) }
         snapshot.write(tracks.count)
         for (track, key) in zip(tracks, source.keys) {
             key.write(to: &snapshot)
-            snapshot.write(Int(track.low))
-            snapshot.write(Int(track.high))
+            let moved = key.kind == .decayed ? 0 : unneeded
+            snapshot.write(Int(track.low) - moved)
+            snapshot.write(Int(track.high) - moved)
             var contents = SnapshotWriter()
-            track.writeContents(to: &contents)
+            track.writeContents(to: &contents, start: Int(track.low) - moved)
             snapshot.write(bytes: contents.finish())
         }
     }
@@ -89,8 +91,7 @@ extension WindowSet.Series {
 }
 
 extension WindowTrack {
-    fileprivate func writeContents(to snapshot: inout SnapshotWriter) {
-        let start = Int(low)
+    fileprivate func writeContents(to snapshot: inout SnapshotWriter, start: Int) {
         snapshot.write(isSliding)
         switch contents {
         case .samples, .order: break

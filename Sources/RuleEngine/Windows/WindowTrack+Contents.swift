@@ -1,39 +1,30 @@
 /// How what a window keeps follows its samples.
 extension WindowTrack {
     mutating func enter(_ history: borrowing SampleHistory, _ range: Range<Int>) {
-        switch contents {
-        case .samples, .decayed: break
-        case .order(var sorted):
-            contents = .samples
-            history.visit(range) { sorted[0].insert($0.value) }
-            contents = .order(sorted)
-        default: slide(.append(range), history)
+        if kind == .order {
+            reorder { sorted in for index in range { sorted.insert(history[index].value) } }
+        } else {
+            slide(.append(range), history)
         }
     }
 
     mutating func evict(_ range: Range<Int>, _ history: borrowing SampleHistory) {
         guard !range.isEmpty else { return }
-        switch contents {
-        case .samples, .decayed: break
-        case .order(var sorted):
-            contents = .samples
-            history.visit(range) { sorted[0].remove($0.value) }
-            contents = .order(sorted)
-        default:
-            if case .truth = contents { note(before: history[range.upperBound - 1]) }
+        if kind == .order {
+            reorder { sorted in for index in range { sorted.remove(history[index].value) } }
+        } else {
+            if kind == .truth { note(before: history[range.upperBound - 1]) }
             slide(.evict(range), history)
         }
     }
 
     mutating func change(at index: Int, inserted value: Double, old: Double?, _ history: borrowing SampleHistory) {
-        switch contents {
-        case .samples, .decayed: break
-        case .order(var sorted):
-            contents = .samples
-            if let old { sorted[0].remove(old) }
-            sorted[0].insert(value)
-            contents = .order(sorted)
-        default:
+        if kind == .order {
+            reorder { sorted in
+                if let old { sorted.remove(old) }
+                sorted.insert(value)
+            }
+        } else {
             slide(.change(at: index, inserted: old == nil, window: range), history)
         }
     }
@@ -72,8 +63,7 @@ extension WindowTrack {
 
     /// Keeps the newest sample before the window, where that matters.
     mutating func note(before sample: Sample) {
-        guard case .truth(var truth) = contents else { return }
-        contents = .samples
+        guard kind == .truth, case .truth(var truth) = takeContents() else { return }
         if truth[0].before.map({ $0.at <= sample.at }) ?? true { truth[0].before = sample }
         contents = .truth(truth)
     }
@@ -95,27 +85,41 @@ extension WindowTrack {
         }
     }
 
+    /// The contents, which are then none here: while they change they must have one owner, or they are copied.
+    private mutating func takeContents() -> Contents {
+        var taken = Contents.samples
+        swap(&taken, &contents)
+        return taken
+    }
+
+    mutating func decay(_ sample: Sample) {
+        guard kind == .decayed, case .decayed(var decayed) = takeContents() else { return }
+        decayed[0].add(sample)
+        contents = .decayed(decayed)
+    }
+
+    @inline(__always)
+    private mutating func reorder(_ change: (inout SortedValues) -> Void) {
+        guard kind == .order, case .order(var sorted) = takeContents() else { return }
+        change(&sorted[0])
+        contents = .order(sorted)
+    }
+
     private mutating func slide(_ motion: SlidingMotion, _ history: borrowing SampleHistory) {
-        // The payload is taken out of the enumeration while it changes, so that it is not copied.
-        switch contents {
+        if kind == .order || kind == .decayed { return }
+        switch takeContents() {
         case .samples, .order, .decayed: break
         case .sums(var sliding):
-            contents = .samples
             if sliding[0].apply(motion, history) { contents = .sums(sliding) }
         case .moments(var sliding):
-            contents = .samples
             if sliding[0].apply(motion, history) { contents = .moments(sliding) }
         case .extremes(var sliding):
-            contents = .samples
             if sliding[0].apply(motion, history) { contents = .extremes(sliding) }
         case .transitions(var sliding):
-            contents = .samples
             if sliding[0].apply(motion, history) { contents = .transitions(sliding) }
         case .regression(var sliding):
-            contents = .samples
             if sliding[0].apply(motion, history) { contents = .regression(sliding) }
         case .truth(var truth):
-            contents = .samples
             if truth[0].sliding?.apply(motion, history) == false { truth[0].sliding = nil }
             contents = .truth(truth)
         }

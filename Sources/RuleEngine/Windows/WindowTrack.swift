@@ -71,8 +71,10 @@ struct WindowTrack: Sendable {
     private(set) var low: Int32 = 0
     private(set) var high: Int32 = 0
     var contents = Contents.samples
+    let kind: WindowKind
 
     init(_ key: Key) {
+        kind = key.kind
         switch key.kind {
         case .truth: contents = .truth([TruthContents()])
         case .order: contents = .order([SortedValues()])
@@ -89,21 +91,26 @@ struct WindowTrack: Sendable {
     /// The window of 96 samples or more gets blocks; below that the samples are as fast and smaller.
     static let slidingThreshold = 96
 
+    /// More samples than this in panes are let go early, so that positions fit 32 bits.
+    private static let mostInPanes: Int32 = 1_000_000_000
+
     // MARK: moving
 
-    /// Moves the window to an instant, never backwards.
+    /// Moves the window to an instant, never backwards: what leaves goes first, so that there is room for what enters.
     mutating func move(to now: Instant, _ key: Key, _ history: borrowing SampleHistory) {
+        leave(now, key, history)
         let upper = key.upper(at: now)
         if Int(high) < history.count, history[Int(high)].at <= upper {
             let end = history.firstIndex(after: upper, from: Int(high))
             enter(history, Int(high)..<end)
             high = Int32(end)
             startSliding(key, history)
+            leave(now, key, history)
         }
-        leave(now, key, history)
     }
 
-    private mutating func leave(_ now: Instant, _ key: Key, _ history: borrowing SampleHistory) {
+    /// Lets go what an instant leaves behind.
+    mutating func leave(_ now: Instant, _ key: Key, _ history: borrowing SampleHistory) {
         if low < 0 { leavePanes(now, key, history) }
         guard low >= 0 else { return }
         let start: Int
@@ -121,6 +128,7 @@ struct WindowTrack: Sendable {
     private mutating func leavePanes(_ now: Instant, _ key: Key, _ history: borrowing SampleHistory) {
         while low < 0, let oldest = oldestBlock {
             switch key.extent {
+            case _ where low < -Self.mostInPanes: break
             case .count(let limit): guard count - oldest.count >= limit else { return }
             case .time: guard let lower = key.lower(at: now), oldest.lastAt <= lower else { return }
             }
@@ -161,7 +169,7 @@ struct WindowTrack: Sendable {
 
     /// Follows the history that forgot its oldest samples, none of which was in the window but as a pane.
     mutating func forgot(_ dropped: Int) {
-        if case .decayed = contents { return }
+        if kind == .decayed { return }
         low -= Int32(dropped)
         high -= Int32(dropped)
     }

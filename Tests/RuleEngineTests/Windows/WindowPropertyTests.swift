@@ -57,7 +57,7 @@ import Testing
         var set = WindowSet(plan)
         var naive = NaiveWindow()
         var stream = Stream(random: SeededGenerator(state: UInt64(seed)), isWild: seed % 2 == 0)
-        for step in 0..<1500 {
+        for step in 0..<900 {
             let sample = stream.next()
             let now = Instant(milliseconds: stream.now)
             set.add(sample, to: 0, at: now)
@@ -84,7 +84,7 @@ import Testing
         let plan = WindowPlan([.init(text: "x", windows: windows + [.init(.ewma(halflife: minute), overLast: 1)])], sampleLimit: 400)
         var stream = Stream(random: SeededGenerator(state: UInt64(seed) + 77), isWild: seed % 2 == 0)
         var (kept, restored) = (WindowSet(plan), WindowSet(plan))
-        for step in 0..<3000 {
+        for step in 0..<1500 {
             let sample = stream.next()
             let now = Instant(milliseconds: stream.now)
             kept.add(sample, to: 0, at: now)

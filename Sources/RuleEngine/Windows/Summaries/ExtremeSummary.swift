@@ -6,18 +6,18 @@ struct ExtremeSummary: WindowSummary {
 
     init() {}
 
-    mutating func push(_ sample: Sample) {
+    @inline(__always) mutating func push(_ sample: Sample) {
         count += 1
         take(least: sample, greatest: sample)
     }
 
-    mutating func merge(_ newer: ExtremeSummary) {
+    @inline(__always) mutating func merge(_ newer: ExtremeSummary) {
         guard newer.count > 0 else { return }
         count += newer.count
         take(least: newer.least, greatest: newer.greatest)
     }
 
-    private mutating func take(least low: Sample, greatest high: Sample) {
+    @inline(__always) private mutating func take(least low: Sample, greatest high: Sample) {
         if low.value <= least.value || least.value.isNaN { least = low }
         if high.value >= greatest.value || greatest.value.isNaN { greatest = high }
     }

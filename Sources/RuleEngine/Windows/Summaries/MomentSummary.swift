@@ -7,7 +7,7 @@ struct MomentSummary: WindowSummary {
 
     var count: Int { sums.count }
 
-    mutating func push(_ sample: Sample) {
+    @inline(__always) mutating func push(_ sample: Sample) {
         if sums.count > 0 {
             let mean = sums.preciseMean
             let distance = (sample.value - mean.high) - mean.low
@@ -16,7 +16,7 @@ struct MomentSummary: WindowSummary {
         sums.push(sample)
     }
 
-    mutating func merge(_ newer: MomentSummary) {
+    @inline(__always) mutating func merge(_ newer: MomentSummary) {
         guard count > 0, newer.count > 0 else {
             if newer.count > 0 { self = newer }
             return

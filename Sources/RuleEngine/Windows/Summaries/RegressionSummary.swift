@@ -12,7 +12,7 @@ struct RegressionSummary: WindowSummary {
 
     init() {}
 
-    mutating func push(_ sample: Sample) {
+    @inline(__always) mutating func push(_ sample: Sample) {
         guard count > 0 else {
             (count, origin, meanValue, firstValue) = (1, sample.at, sample.value, sample.value)
             return
@@ -27,7 +27,7 @@ struct RegressionSummary: WindowSummary {
         isConstant = isConstant && sample.value == firstValue
     }
 
-    mutating func merge(_ newer: RegressionSummary) {
+    @inline(__always) mutating func merge(_ newer: RegressionSummary) {
         guard newer.count > 0 else { return }
         guard count > 0 else { return self = newer }
         let (n, m) = (Double(count), Double(newer.count))

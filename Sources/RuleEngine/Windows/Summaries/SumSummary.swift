@@ -8,12 +8,12 @@ struct SumSummary: WindowSummary {
 
     init() {}
 
-    mutating func push(_ sample: Sample) {
+    @inline(__always) mutating func push(_ sample: Sample) {
         count += 1
         add(sample.value)
     }
 
-    mutating func add(_ value: Double) {
+    @inline(__always) mutating func add(_ value: Double) {
         guard value.isFinite else { return nonFinite += value }
         let sum = high + value
         let part = sum - high
@@ -21,7 +21,7 @@ struct SumSummary: WindowSummary {
         high = sum
     }
 
-    mutating func merge(_ newer: SumSummary) {
+    @inline(__always) mutating func merge(_ newer: SumSummary) {
         count += newer.count
         add(newer.high)
         low += newer.low

@@ -10,13 +10,13 @@ struct TransitionSummary: WindowSummary {
 
     init() {}
 
-    mutating func push(_ sample: Sample) {
+    @inline(__always) mutating func push(_ sample: Sample) {
         if count == 0 { first = sample } else { step(from: last.value, to: sample.value) }
         last = sample
         count += 1
     }
 
-    mutating func merge(_ newer: TransitionSummary) {
+    @inline(__always) mutating func merge(_ newer: TransitionSummary) {
         guard newer.count > 0 else { return }
         guard count > 0 else { return self = newer }
         step(from: last.value, to: newer.first.value)

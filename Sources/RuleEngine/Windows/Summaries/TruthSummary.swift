@@ -7,13 +7,13 @@ struct TruthSummary: WindowSummary {
 
     init() {}
 
-    mutating func push(_ sample: Sample) {
+    @inline(__always) mutating func push(_ sample: Sample) {
         if count == 0 { first = sample } else { hold(until: sample.at) }
         last = sample
         count += 1
     }
 
-    mutating func merge(_ newer: TruthSummary) {
+    @inline(__always) mutating func merge(_ newer: TruthSummary) {
         guard newer.count > 0 else { return }
         guard count > 0 else { return self = newer }
         hold(until: newer.first.at)
