@@ -60,7 +60,8 @@ final class SchedulerLane: Sendable {
     /// Takes a message that is due and is being stored; false when it has to wait in the table.
     func offer(_ message: ScheduledMessage, _ insertion: RowInsertion) -> Bool {
         let isTaken = state.withLock { state in
-            guard state.isRunning, state.isWanted, !state.needsLook, state.underWay < atOnce, state.ids.insert(Array(message.id.utf8)).inserted
+            guard state.isRunning, state.isWanted, !state.needsLook, state.underWay < atOnce,
+                state.ids.insert(Array(message.id.utf8)).inserted
             else { return false }
             state.underWay += 1
             state.offered.append(Offer(message: message, insertion: insertion))

@@ -334,7 +334,9 @@ final class TelemetryLoop: MQTTConnectionDelegate {
     }
 
     /// Copies are possible at all: not with 3.1.1, but for retained messages.
-    private func mayOverlap(_ message: IncomingMessage) -> Bool { overlaps.isNeeded && (configuration.version == .v5 || message.isRetained) }
+    private func mayOverlap(_ message: IncomingMessage) -> Bool {
+        overlaps.isNeeded && (configuration.version == .v5 || message.isRetained)
+    }
 
     /// Whether the message was given before: sent again by the broker, or a copy for another filter.
     private func isRepetition(_ message: IncomingMessage) -> Bool {
