@@ -76,7 +76,7 @@ public final class ServerUnderTest {
             guard now - progressAt < 15 else { throw BenchmarkFailure("\(Int(wanted - count)) of \(Int(wanted)) readings did not arrive") }
             let rate = last.map { (count - $0.count) / max(now - $0.at, 1e-6) } ?? 0
             last = (now, count)
-            sleepSeconds(rate > 0 ? min(max((wanted - count) / rate * 0.6, 0.002), 0.2) : 0.01)
+            sleepSeconds(rate > 0 ? min(max((wanted - count) / rate * 0.9, 0.002), 0.5) : 0.01)
         }
     }
 

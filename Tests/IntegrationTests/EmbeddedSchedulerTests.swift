@@ -95,6 +95,30 @@ import Testing
         }
     }
 
+    @Test func `every delivery comes once, whether it is handed out while it is stored or waits for room`() async throws {
+        let consumer = ScriptedConsumer(now: Self.now)
+        let database = try await folder.open()
+        let scheduler = EmbeddedScheduler(database, now: Self.now, atOnce: 3, logger: logger)
+        try await scheduler.setReceivers(["a"])
+        try await running(scheduler, consumer) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for caller in 0..<20 {
+                    group.addTask {
+                        for number in 0..<25 { try await scheduler.schedule([Self.delivery("\(caller)-\(number)", to: "a")]) }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            _ = try await consumer.calls(500, within: .seconds(60))
+        }
+        #expect(Set(consumer.calls.map(\.message.id)).count == 500)
+        #expect(consumer.calls.count == 500)
+        // Their rows are gone: another run has nothing to hand out.
+        let lane = LaneName.receiver(Array("a".utf8)).key
+        let left = try await database.read { try ScheduledRows.due(in: lane, at: .distantFuture, limit: 1, $0).rows.count }
+        #expect(left == 0)
+    }
+
     @Test func `what a full disk refused can be scheduled when there is room`() async throws {
         let database = try await folder.open()
         let scheduler = EmbeddedScheduler(database, now: Self.now, logger: logger)
