@@ -38,7 +38,8 @@ final class ServerBench: Sendable {
         root = uniqueName("t")
         mongo = backing == .servers ? try MongoBench() : nil
         var own = [
-            "PATH": "/usr/bin:/bin", "NODESPHERE_MQTT_URL": url, "NODESPHERE_MQTT_CLIENT_ID": root, "NODESPHERE_HTTP_LISTEN": "127.0.0.1:\(port)",
+            "PATH": "/usr/bin:/bin", "NODESPHERE_MQTT_URL": url, "NODESPHERE_MQTT_CLIENT_ID": root,
+            "NODESPHERE_HTTP_LISTEN": "127.0.0.1:\(port)",
         ]
         if let amqp {
             own["NODESPHERE_AMQP_URL"] = AMQPBench.url
@@ -70,7 +71,8 @@ final class ServerBench: Sendable {
         defer { server.webhook.close() }
         server.write(rules: rules)
         server.write(
-            notifications: notifications ?? "\(route)\nreceivers:\n  - name: team\n    webhook_configs: [{url: \"$HOOK\", send_resolved: true}]\n")
+            notifications: notifications
+                ?? "\(route)\nreceivers:\n  - name: team\n    webhook_configs: [{url: \"$HOOK\", send_resolved: true}]\n")
         do {
             if starting { try await server.start() }
             try await body(server)
@@ -95,7 +97,8 @@ final class ServerBench: Sendable {
 
     func launch() throws {
         let new = try Child(
-            Binary.path(), ["serve"], folder: folder.path, environment: environment, output: folder.path("log.txt"), errors: folder.path("log.txt"))
+            Binary.path(), ["serve"], folder: folder.path, environment: environment, output: folder.path("log.txt"),
+            errors: folder.path("log.txt"))
         child.withLock { $0 = new }
     }
 
@@ -154,8 +157,10 @@ final class ServerBench: Sendable {
 
     /// The sum of a metric over its labels.
     func metric(_ name: String) async -> Double {
-        await get("/metrics").text.split(separator: "\n").filter { $0.hasPrefix(name) && ["{", " "].contains($0.dropFirst(name.count).first) }
-            .reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "") ?? 0) }
+        await get("/metrics").text.split(separator: "\n").filter {
+            $0.hasPrefix(name) && ["{", " "].contains($0.dropFirst(name.count).first)
+        }
+        .reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "") ?? 0) }
     }
 
     func topic(_ device: String) -> String { "\(root)/\(device)" }
@@ -180,7 +185,9 @@ struct SharedServer: SuiteTrait, TestTrait, TestScoping {
     typealias TestScopeProvider = SharedServer
     func scopeProvider(for test: Test, testCase: Test.Case?) -> SharedServer? { testCase == nil ? nil : self }
 
-    @concurrent func provideScope(for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void) async throws {
+    @concurrent func provideScope(for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void)
+        async throws
+    {
         for name in names { await Self.turns.take(name) }
         let result: Result<Void, any Error>
         do { result = .success(try await function()) } catch { result = .failure(error) }

@@ -23,16 +23,20 @@ import Testing
         folder.write("bad.yaml", Self.broken)
         folder.write(
             "nodesphere.yaml",
-            "http: {listen: '127.0.0.1:9999'}\nmqtt: {url: 'mqtt://broker:1883', password: hunter2}\nmongodb: {uri: 'mongodb://u:hunter2@db/x'}\n")
+            "http: {listen: '127.0.0.1:9999'}\nmqtt: {url: 'mqtt://broker:1883', password: hunter2}\nmongodb: {uri: 'mongodb://u:hunter2@db/x'}\n"
+        )
         folder.write("broken/nodesphere.yaml", "mqtt: {ulr: 'mqtt://broker:1883'}\n")
         return folder
     }
 
     private static let statuses: [([String], Int32)] = [
-        (["version"], 0), (["check", "good"], 0), (["check", "bad.yaml"], 1), (["check", "not-there.yaml"], 2), (["check", "--no-such-flag"], 2),
+        (["version"], 0), (["check", "good"], 0), (["check", "bad.yaml"], 1), (["check", "not-there.yaml"], 2),
+        (["check", "--no-such-flag"], 2),
         (["no-such-command"], 2), (["config", "print"], 0), (["config", "print", "--config", "broken/nodesphere.yaml"], 2),
-        (["config", "print", "--config", "not-there.yaml"], 2), (["eval", "1 + 1"], 0), (["eval", "1 +"], 1), (["eval", "1 / 0"], 1), (["eval"], 2),
-        (["eval", "x", "--var", "x"], 2), (["decode"], 2), (["decode", "--topic", "a", "--decoder", "no-such"], 2), (["--help"], 0), (["serve", "--http", "nonsense"], 2),
+        (["config", "print", "--config", "not-there.yaml"], 2), (["eval", "1 + 1"], 0), (["eval", "1 +"], 1), (["eval", "1 / 0"], 1),
+        (["eval"], 2),
+        (["eval", "x", "--var", "x"], 2), (["decode"], 2), (["decode", "--topic", "a", "--decoder", "no-such"], 2), (["--help"], 0),
+        (["serve", "--http", "nonsense"], 2),
         (["serve", "--mqtt", "http://broker"], 2),
     ]
 
@@ -44,7 +48,9 @@ import Testing
         #expect(status == 0 || !result.errors.isEmpty)
     }
 
-    private func run(_ arguments: [String], in folder: TestFolder, input: String? = nil, environment: [String: String] = [:]) async throws -> Binary.Result {
+    private func run(_ arguments: [String], in folder: TestFolder, input: String? = nil, environment: [String: String] = [:]) async throws
+        -> Binary.Result
+    {
         try await Binary.run(arguments, in: folder, input: input, environment: environment)
     }
 
@@ -67,7 +73,10 @@ import Testing
     @Test func `config print shows where each value comes from, and hides secrets`() async throws {
         let folder = try folder()
         folder.write("password", "hunter2\n")
-        let environment = ["NODESPHERE_LOG_LEVEL": "debug", "NODESPHERE_AMQP_URL": "amqp://u:hunter2@mq/", "NODESPHERE_NO_SUCH_THING": "1", "NODESPHERE_MQTT_PASSWORD_FILE": folder.path("password")]
+        let environment = [
+            "NODESPHERE_LOG_LEVEL": "debug", "NODESPHERE_AMQP_URL": "amqp://u:hunter2@mq/", "NODESPHERE_NO_SUCH_THING": "1",
+            "NODESPHERE_MQTT_PASSWORD_FILE": folder.path("password"),
+        ]
         let result = try await run(["config", "print"], in: folder, environment: environment)
         #expect(result.status == 0)
         try Golden.expect(result.output, is: "config-print.txt")
@@ -91,12 +100,19 @@ import Testing
         let result = try await run(["decode", "--topic", "a/b", "--json"] + more, in: folder(), input: payload)
         #expect(result.status == status, "\(result.errors)")
         let answer = try Document(json: result.output)
-        if let wanted { #expect(try answer == Document(json: wanted), "\(result.output)") } else { #expect(answer["error"]?.string?.isEmpty == false) }
+        if let wanted {
+            #expect(try answer == Document(json: wanted), "\(result.output)")
+        } else {
+            #expect(answer["error"]?.string?.isEmpty == false)
+        }
     }
 
     @Test func `eval explains every part of an expression`() async throws {
         let result = try await run(
-            ["eval", "temperature > limit + 2 && state == 'ON'", "--explain", "--var", "temperature=31.5", "--var", "limit=25", "--var", #"state="OFF""#],
+            [
+                "eval", "temperature > limit + 2 && state == 'ON'", "--explain", "--var", "temperature=31.5", "--var", "limit=25", "--var",
+                #"state="OFF""#,
+            ],
             in: folder())
         #expect(result.status == 0 && result.output == "false\n")
         try Golden.expect(result.errors, is: "eval-explain.txt")

@@ -36,15 +36,24 @@ extension ServerTests {
         }
 
         @Test(arguments: Backing.available)
-        func `a profile's defaults hold under the device's own configuration, by REST and across a restart`(_ backing: Backing) async throws {
+        func `a profile's defaults hold under the device's own configuration, by REST and across a restart`(_ backing: Backing) async throws
+        {
             try await ServerBench.with(backing, rules: Self.rules) { server in
-                #expect(await server.request("PUT", "/api/v1/profiles/boiler", #"{"config": {"max_pressure": 5, "unit": {"name": "bar"}}}"#).status < 300)
-                #expect(await server.request("PUT", "/api/v1/devices/d1", #"{"profile": "boiler", "config": {"unit": {"scale": 2}}, "labels": {"hall": "7"}}"#).status < 300)
+                #expect(
+                    await server.request("PUT", "/api/v1/profiles/boiler", #"{"config": {"max_pressure": 5, "unit": {"name": "bar"}}}"#)
+                        .status < 300)
+                #expect(
+                    await server.request(
+                        "PUT", "/api/v1/devices/d1", #"{"profile": "boiler", "config": {"unit": {"scale": 2}}, "labels": {"hall": "7"}}"#
+                    ).status < 300)
                 let effective = await server.get("/api/v1/devices/d1").json["effectiveConfig"]
-                #expect(effective?["max_pressure"]?.number == 5 && effective?["unit"]?["name"]?.string == "bar" && effective?["unit"]?["scale"]?.int == 2)
+                #expect(
+                    effective?["max_pressure"]?.number == 5 && effective?["unit"]?["name"]?.string == "bar"
+                        && effective?["unit"]?["scale"]?.int == 2)
                 try await server.send("d1", #"{"pressure": 6}"#)
                 #expect(await server.webhook.first("firing", "AboveLimit", device: "d1") != nil)
-                let patch = await server.request("PATCH", "/api/v1/devices/d1", #"{"config": {"max_pressure": 7}}"#, type: "application/merge-patch+json")
+                let patch = await server.request(
+                    "PATCH", "/api/v1/devices/d1", #"{"config": {"max_pressure": 7}}"#, type: "application/merge-patch+json")
                 #expect(patch.status == 200)
                 #expect(await server.webhook.first("resolved", "AboveLimit", device: "d1") != nil)
                 await server.kill()
@@ -52,7 +61,8 @@ extension ServerTests {
                 #expect(await server.get("/api/v1/devices/d1").json["effectiveConfig"]?["max_pressure"]?.number == 7)
                 #expect(await server.get("/api/v1/devices/d1").json["labels"]?["hall"]?.string == "7")
                 // The device's own value goes, the profile's comes through again.
-                let back = await server.request("PATCH", "/api/v1/devices/d1", #"{"config": {"max_pressure": null}}"#, type: "application/merge-patch+json")
+                let back = await server.request(
+                    "PATCH", "/api/v1/devices/d1", #"{"config": {"max_pressure": null}}"#, type: "application/merge-patch+json")
                 #expect(back.status == 200)
                 try await server.send("d1", #"{"pressure": 6.1}"#)
                 #expect(await eventually { server.webhook.alerts("firing", "AboveLimit", device: "d1").count == 2 })
@@ -100,7 +110,8 @@ extension ServerTests {
             try await ServerBench.with(backing, rules: DeviceConfiguration.rules) { server in
                 func put(_ text: String, _ query: String = "") async -> HTTPAnswer {
                     await server.request(
-                        "PUT", "/api/v1/groups/mine\(query)", text.replacingOccurrences(of: "$ROOT", with: server.root), type: "application/yaml")
+                        "PUT", "/api/v1/groups/mine\(query)", text.replacingOccurrences(of: "$ROOT", with: server.root),
+                        type: "application/yaml")
                 }
                 let dry = await put(Self.group("mine", "Mine"), "?dry_run=true")
                 #expect(dry.status == 200)
@@ -126,13 +137,15 @@ extension ServerTests {
 
         @Test func `a group made by API is checked as files are`() async throws {
             try await ServerBench.with(rules: DeviceConfiguration.rules) { server in
-                let text = "name: mine\non: a/#/b\nrules:\n  - alert: A\n    expr: x >> 1\n    fro: 5m\n  - alert: A\n    expr: 'true'\n    for: 5\n"
+                let text =
+                    "name: mine\non: a/#/b\nrules:\n  - alert: A\n    expr: x >> 1\n    fro: 5m\n  - alert: A\n    expr: 'true'\n    for: 5\n"
                 let answer = await server.request("PUT", "/api/v1/groups/mine", text, type: "application/yaml")
                 #expect(answer.status == 422)
                 let found = answer.json["diagnostics"]?.array?.filter { $0["severity"]?.string == "error" }.compactMap { $0["line"]?.int }
                 #expect(Set(found ?? []) == [2, 5, 6, 7, 9])
                 let taken = await server.request(
-                    "PUT", "/api/v1/groups/other", Self.group("mine", "A").replacingOccurrences(of: "$ROOT", with: server.root), type: "application/yaml")
+                    "PUT", "/api/v1/groups/other", Self.group("mine", "A").replacingOccurrences(of: "$ROOT", with: server.root),
+                    type: "application/yaml")
                 #expect(taken.status == 422, "\(taken.text)")
                 #expect(await server.get("/api/v1/groups").json["items"]?.array?.count == 1)
             }

@@ -88,7 +88,9 @@ func http(_ method: String, port: UInt16, _ path: String, _ body: String? = nil,
             if more.isEmpty { break }
             bytes += more
         }
-        guard let text = HTTPText(bytes), let status = text.head.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else { return none }
+        guard let text = HTTPText(bytes), let status = text.head.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
+            return none
+        }
         return HTTPAnswer(status: status, text: String(decoding: text.body, as: UTF8.self))
     }
     return answer ?? HTTPAnswer(status: 0, text: "")

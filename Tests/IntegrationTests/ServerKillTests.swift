@@ -49,14 +49,16 @@ extension ServerTests {
                     _ = await eventually(within: .seconds(60)) { Set(firing().compactMap { $0.labels["device"] }).count == names.count }
                     let intents = Dictionary(grouping: firing()) { $0.labels["device"] ?? "" }
                     #expect(Set(intents.keys) == Set(names), "\(alert): \(names.count - intents.count) were not notified")
-                    #expect(intents.values.allSatisfy { $0.count == 1 }, "\(alert): \(intents.values.count { $0.count > 1 }) under two intents")
+                    #expect(
+                        intents.values.allSatisfy { $0.count == 1 }, "\(alert): \(intents.values.count { $0.count > 1 }) under two intents")
                 }
                 #expect(server.webhook.deliveries.allSatisfy { !$0.id.isEmpty })
             }
         }
 
         @Test(arguments: Backing.available)
-        func `a pending alert fires at its own instant across a kill, and a firing one does not fire again`(_ backing: Backing) async throws {
+        func `a pending alert fires at its own instant across a kill, and a firing one does not fire again`(_ backing: Backing) async throws
+        {
             try await ServerBench.with(backing, rules: Self.rules.replacingOccurrences(of: "for: 2s", with: "for: 6s")) { server in
                 let start = ContinuousClock.now
                 try await server.send("p1", #"{"temperature": 5}"#)
@@ -94,13 +96,18 @@ extension ServerTests {
                     try await sending
                     try await server.start()
                 }
-                let isAll = await eventually { Set(server.webhook.alerts("firing", "TooWarm").compactMap { $0.labels["device"] }).count == names.count }
+                let isAll = await eventually {
+                    Set(server.webhook.alerts("firing", "TooWarm").compactMap { $0.labels["device"] }).count == names.count
+                }
                 #expect(isAll, "\(server.webhook.alerts("firing", "TooWarm").count) of \(names.count)")
                 #expect(server.webhook.alerts("firing", "TooWarm").count == names.count)
             }
         }
 
-        @Test func `SIGTERM ends it within five seconds while a receiver does not answer, and the notification is delivered after the restart`() async throws {
+        @Test
+        func `SIGTERM ends it within five seconds while a receiver does not answer, and the notification is delivered after the restart`()
+            async throws
+        {
             try await ServerBench.with(rules: Self.rules) { server in
                 server.webhook.answer(nil)
                 try await server.send("h1", #"{"temperature": 5}"#)

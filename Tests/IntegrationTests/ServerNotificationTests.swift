@@ -27,7 +27,9 @@ extension ServerTests {
                 #expect(start.duration(to: delivery.at) >= .milliseconds(1990) && start.duration(to: delivery.at) < .seconds(4))
                 #expect(delivery.document["alerts"]?.array?.count == 5)
                 #expect(delivery.document["version"]?.string == "4" && delivery.document["status"]?.string == "firing")
-                #expect(delivery.document["receiver"]?.string == "team" && delivery.document["groupLabels"]?.strings == ["alertname": "TooWarm"])
+                #expect(
+                    delivery.document["receiver"]?.string == "team" && delivery.document["groupLabels"]?.strings == ["alertname": "TooWarm"]
+                )
                 #expect(delivery.document["commonLabels"]?.strings == ["alertname": "TooWarm", "severity": "critical"])
                 let first = server.webhook.alerts("firing", "TooWarm", device: "g3").first
                 #expect(first?.annotations["summary"] == "g3 is at 3 °C" && first?.value.number == 3)
@@ -67,9 +69,11 @@ extension ServerTests {
         }
 
         @Test func `the mqtt channel publishes what its templates say`() async throws {
-            let receivers = "receivers:\n  - name: team\n    webhook_configs: [{url: \"$HOOK\"}]\n    mqtt_configs: [{topic: \"$ROOT/out/{{ group_labels.device }}\", qos: 1}]\n"
+            let receivers =
+                "receivers:\n  - name: team\n    webhook_configs: [{url: \"$HOOK\"}]\n    mqtt_configs: [{topic: \"$ROOT/out/{{ group_labels.device }}\", qos: 1}]\n"
             // What the server publishes, it hears again itself: another rule fires on it.
-            let rules = Self.rules + "\n  - name: echo\n    on: $ROOT/out/{device}\n    rules: [{alert: Echo, expr: 'status == \"firing\"'}]\n"
+            let rules =
+                Self.rules + "\n  - name: echo\n    on: $ROOT/out/{device}\n    rules: [{alert: Echo, expr: 'status == \"firing\"'}]\n"
             let route = "route: {receiver: team, group_by: [alertname, device], group_wait: 0s, group_interval: 1s, repeat_interval: 24h}\n"
             try await ServerBench.with(rules: rules, notifications: route + receivers) { server in
                 try await server.send("m1", #"{"temperature": 5}"#)

@@ -7,7 +7,10 @@ import Testing
 struct Child: Sendable {
     let id: pid_t
 
-    init(_ program: String, _ arguments: [String], folder: String, environment: [String: String], output: String, errors: String, input: String? = nil) throws {
+    init(
+        _ program: String, _ arguments: [String], folder: String, environment: [String: String], output: String, errors: String,
+        input: String? = nil
+    ) throws {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -61,7 +64,9 @@ enum Binary {
     }
 
     /// Runs a command to its end.
-    static func run(_ arguments: [String], in folder: TestFolder, input: String? = nil, environment: [String: String] = [:]) async throws -> Result {
+    static func run(_ arguments: [String], in folder: TestFolder, input: String? = nil, environment: [String: String] = [:]) async throws
+        -> Result
+    {
         let name = uniqueName("run")
         if let input { folder.write("\(name).in", input) }
         let paths = ["out", "err"].map { folder.path("\(name).\($0)") }
@@ -101,7 +106,9 @@ final class TestFolder: Sendable {
         } catch { Issue.record(error) }
     }
 
-    func text(_ name: String) -> String { FileManager.default.contents(atPath: path(name)).map { String(decoding: $0, as: UTF8.self) } ?? "" }
+    func text(_ name: String) -> String {
+        FileManager.default.contents(atPath: path(name)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
 }
 
 /// Asks until the answer is something; nil when it was nothing for so long.

@@ -21,7 +21,9 @@ struct DevicePublisher: Sendable {
     init(port: UInt16) { self.port = port }
 
     init(url: String) throws {
-        guard let port = URLComponents(string: url)?.port.flatMap({ UInt16(exactly: $0) }) else { throw MissingEnvironment(name: "NODESPHERE_MQTT_URL") }
+        guard let port = URLComponents(string: url)?.port.flatMap({ UInt16(exactly: $0) }) else {
+            throw MissingEnvironment(name: "NODESPHERE_MQTT_URL")
+        }
         self.port = port
     }
 
@@ -60,7 +62,8 @@ struct DevicePublisher: Sendable {
         let flags: UInt8 = will == nil ? 0b10 : 0b1110
         let last = will.map { WirePacket.string($0.topic) + WirePacket.string($0.payload) } ?? []
         try connection.send(
-            WirePacket(.connect, WirePacket.string("MQTT") + [4, flags] + WirePacket.word(60) + WirePacket.string(uniqueName("device")) + last))
+            WirePacket(
+                .connect, WirePacket.string("MQTT") + [4, flags] + WirePacket.word(60) + WirePacket.string(uniqueName("device")) + last))
         let answer = try connection.receive(.connack)
         guard answer.body.last == 0 else { throw WireFailure(description: "CONNECT was refused: \(answer)") }
         return connection

@@ -46,12 +46,14 @@ extension ServerTests {
 
         @Test func `a retained message is evaluated and is no edge, and one that is skipped is nothing`() async throws {
             try await ServerBench.with(rules: Self.rules, starting: false) { server in
-                try await server.publisher.send([.init(server.topic("r1/status"), "lost"), .init(server.topic("r1/skip"), #"{"n": 1}"#)], retain: true)
+                try await server.publisher.send(
+                    [.init(server.topic("r1/status"), "lost"), .init(server.topic("r1/skip"), #"{"n": 1}"#)], retain: true)
                 try await server.start()
                 #expect(await server.webhook.first("firing", "Lost", device: "r1") != nil)
                 try await server.send("r2/skip", #"{"n": 1}"#)
                 #expect(await server.webhook.first("firing", "Skipped", device: "r2") != nil)
-                #expect(server.webhook.alerts("firing", "Skipped", device: "r1").isEmpty && server.webhook.alerts("firing", "Became").isEmpty)
+                #expect(
+                    server.webhook.alerts("firing", "Skipped", device: "r1").isEmpty && server.webhook.alerts("firing", "Became").isEmpty)
                 try await server.publisher.send([.init(server.topic("r1/status"), ""), .init(server.topic("r1/skip"), "")], retain: true)
             }
         }
@@ -67,7 +69,9 @@ extension ServerTests {
         }
 
         @Test func `every payload of the real world and bytes changed at random do not stop the server, and are counted`() async throws {
-            let text = try String(contentsOf: URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Data/real-payloads.jsonl"), encoding: .utf8)
+            let text = try String(
+                contentsOf: URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Data/real-payloads.jsonl"),
+                encoding: .utf8)
             let lines = try text.split(separator: "\n").map { try Document(json: String($0)) }
             // Rules that read what these payloads have, with every kind of comparison.
             let names = ["temperature", "humidity", "state", "battery", "value", "linkquality", "occupancy", "ENERGY.Power", "Time"]
@@ -84,7 +88,10 @@ extension ServerTests {
                     messages.append(.init(topic, bytes: payload))
                     for _ in 0..<20 { messages.append(.init(topic, bytes: Self.mutated(payload, using: &chance))) }
                 }
-                for bomb in [String(repeating: "[", count: 50_000), String(repeating: #"{"a":"#, count: 20_000), #"{"temperature": 1e999}"#, #"{"temperature": -999999999999999999999}"#] {
+                for bomb in [
+                    String(repeating: "[", count: 50_000), String(repeating: #"{"a":"#, count: 20_000), #"{"temperature": 1e999}"#,
+                    #"{"temperature": -999999999999999999999}"#,
+                ] {
                     messages.append(server.reading("bomb", bomb))
                 }
                 try await server.publisher.send(messages)
@@ -117,7 +124,8 @@ extension ServerTests {
         @Test func `the broker is reached over TLS with a client certificate as the configuration says`() async throws {
             let folder = try environment("NODESPHERE_TEST_TLS_DIR")
             let settings = [
-                "NODESPHERE_MQTT_URL": try environment("NODESPHERE_TEST_MQTTS_CLIENT_CERTIFICATE_URL"), "NODESPHERE_MQTT_CA_FILE": "\(folder)/ca.pem",
+                "NODESPHERE_MQTT_URL": try environment("NODESPHERE_TEST_MQTTS_CLIENT_CERTIFICATE_URL"),
+                "NODESPHERE_MQTT_CA_FILE": "\(folder)/ca.pem",
                 "NODESPHERE_MQTT_CERT_FILE": "\(folder)/client.pem", "NODESPHERE_MQTT_KEY_FILE": "\(folder)/client-key.pem",
             ]
             try await ServerBench.with(rules: Self.rules, settings: settings) { server in
@@ -128,13 +136,17 @@ extension ServerTests {
             for name in ["CERT", "KEY"] { without["NODESPHERE_MQTT_\(name)_FILE"] = nil }
             try await ServerBench.with(rules: Self.rules, settings: without, starting: false) { server in
                 try server.launch()
-                let reason = await eventually { await server.unreadyReason("mqtt").flatMap { $0.contains("starting") || $0.contains("connecting") ? nil : $0 } }
+                let reason = await eventually {
+                    await server.unreadyReason("mqtt").flatMap { $0.contains("starting") || $0.contains("connecting") ? nil : $0 }
+                }
                 #expect(reason?.contains("certificate") == true, "\(reason ?? "none")")
             }
         }
 
         @Test(arguments: ["3.1.1", "5"])
-        func `a name and a password open the broker, in both versions of MQTT, and the password is told nobody`(version: String) async throws {
+        func `a name and a password open the broker, in both versions of MQTT, and the password is told nobody`(version: String)
+            async throws
+        {
             let settings = [
                 "NODESPHERE_MQTT_VERSION": version, "NODESPHERE_MQTT_USERNAME": try environment("NODESPHERE_TEST_MQTT_USERNAME"),
                 "NODESPHERE_MQTT_PASSWORD": try environment("NODESPHERE_TEST_MQTT_PASSWORD"),
@@ -147,7 +159,9 @@ extension ServerTests {
             wrong["NODESPHERE_MQTT_PASSWORD"] = "s3cret-and-wrong"
             try await ServerBench.with(rules: Self.rules, settings: wrong, starting: false) { server in
                 try server.launch()
-                let reason = await eventually { await server.unreadyReason("mqtt").flatMap { $0.lowercased().contains("authori") ? $0 : nil } }
+                let reason = await eventually {
+                    await server.unreadyReason("mqtt").flatMap { $0.lowercased().contains("authori") ? $0 : nil }
+                }
                 #expect(reason != nil, "\(server.log)")
                 #expect(!server.log.contains("s3cret"))
             }
