@@ -1,5 +1,6 @@
 public import Logging
 public import RuleEngine
+import GRDB
 import Synchronization
 
 /// Scheduled messages in a table of the embedded database. Each receiver has a lane of its own, and the wakes have one: messages of a lane are
@@ -39,16 +40,20 @@ public final class EmbeddedScheduler: NotificationScheduler {
     public func schedule(_ messages: [ScheduledMessage]) async throws(SchedulerFailure) {
         guard !messages.isEmpty else { return }
         let now = clock.now()
-        let names = Set(messages.map { LaneName($0.kind) })
-        do {
+        let lanes = lanes.withLock { $0 }
+        let insertions = messages.map { message in Insertion(message, lane: lanes[LaneName(message.kind)], now: now) }
+        do throws(StoreFailure) {
             try await database.write { db in
-                for message in messages { try ScheduledRows.insert(message, asksFirst: message.dueAt > now, db) }
+                for insertion in insertions { try insertion.apply(db) }
+            } committed: {
+                for insertion in insertions { insertion.committed() }
             }
         } catch {
+            for insertion in insertions { insertion.failed() }
             throw SchedulerFailure(error)
         }
-        let wakened = lanes.withLock { lanes in names.compactMap { lanes[$0] } }
-        for lane in wakened { lane.wake() }
+        let names = Set(insertions.filter { !$0.isOffered }.map { LaneName($0.message.kind) })
+        for name in names { lanes[name]?.wake() }
     }
 
     public func setReceivers(_ names: [String]) async throws(SchedulerFailure) {
@@ -87,6 +92,52 @@ public final class EmbeddedScheduler: NotificationScheduler {
     }
 
     public func unreadyReason() async -> String? { await database.unreadyReason() }
+}
+
+/// One message on its way into the table.
+private final class Insertion: Sendable {
+    let message: ScheduledMessage
+    /// Handed out already, while it is being stored.
+    let isOffered: Bool
+    private let lane: SchedulerLane?
+    private let asksFirst: Bool
+    private let row = RowInsertion()
+    private struct Row {
+        var seq: Int64?
+        var isHeld = false
+    }
+    /// Of the latest attempt: a transaction that others share may be applied twice.
+    private let latest = Mutex(Row())
+
+    init(_ message: ScheduledMessage, lane: SchedulerLane?, now: Instant) {
+        self.message = message
+        self.lane = lane
+        asksFirst = message.dueAt > now
+        if !asksFirst, case .delivery = message.kind { isOffered = lane?.offer(message, row) ?? false } else { isOffered = false }
+    }
+
+    func apply(_ db: Database) throws {
+        try ScheduledRows.insert(message, asksFirst: asksFirst, db)
+        guard isOffered else { return }
+        let new = db.lastInsertedRowID
+        latest.withLock { latest in
+            latest.isHeld = lane?.hold(new, of: message, insteadOf: latest.seq) ?? false
+            latest.seq = new
+        }
+    }
+
+    func committed() {
+        guard isOffered else { return }
+        let latest = latest.withLock { $0 }
+        row.end(seq: latest.seq)
+        if !latest.isHeld { lane?.wake() }
+    }
+
+    func failed() {
+        guard isOffered else { return }
+        if let seq = latest.withLock({ $0.seq }) { lane?.release(seq) }
+        row.end(seq: nil)
+    }
 }
 
 extension SchedulerFailure {

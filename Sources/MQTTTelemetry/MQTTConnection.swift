@@ -216,6 +216,12 @@ final class MQTTConnection {
         return isOpen
     }
 
+    /// Acknowledges what was received to the broker's TCP now: with Nagle's algorithm it holds the next small message back until then, and the kernel may take 40 ms.
+    func acknowledgeReceipt() {
+        var on: Int32 = 1
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_QUICKACK, &on, socklen_t(MemoryLayout<Int32>.size))
+    }
+
     /// Keep-alive. To be called at least every second or so.
     func upkeep() {
         guard isOpen else { return }

@@ -22,6 +22,9 @@ final class TelemetryLoop: MQTTConnectionDelegate {
     /// After the last DUP and after CONNACK.
     private static let duplicateObservation = Duration.seconds(10)
     private static let stopLimit = Duration.seconds(2)
+    /// Messages a second up to which the broker's TCP is answered at once. Above it full segments come soon enough, and are cheaper for both sides.
+    private static let promptRate = 20_000
+    private static let rateInterval = Duration.milliseconds(50)
     private static let batchMessages = 4096
     private static let batchBytes = 4 << 20
 
@@ -46,6 +49,10 @@ final class TelemetryLoop: MQTTConnectionDelegate {
     /// Socket and wake-up.
     private var polled = [pollfd(), pollfd()]
     private var hasMoreToRead = false
+    /// Of the interval that runs: since when, and messages in it.
+    private var rateSince = ContinuousClock.now
+    private var rateCount = 0
+    private var isSlow = true
     private var isReadable = false
     /// CONNACK has come and its subscriptions are not asked for yet.
     private var isNewlyAccepted = false
@@ -191,8 +198,21 @@ final class TelemetryLoop: MQTTConnectionDelegate {
 
     private func read() {
         guard isReadable || hasMoreToRead else { return }
+        let before = batch.count
         hasMoreToRead = !connection.read { isFull || isNewlyAccepted }
+        meter(batch.count - before)
+        if isSlow, !hasMoreToRead, connection.isOpen { connection.acknowledgeReceipt() }
         if case .backlog(let since, _) = phase { phase = .backlog(since: since, lastArrival: now) }
+    }
+
+    private func meter(_ messages: Int) {
+        rateCount += messages
+        let interval = now - rateSince
+        guard interval >= Self.rateInterval else { return }
+        // An interval with a pause in it counts as slow, which it was.
+        isSlow = .milliseconds(rateCount * 1000 / Self.promptRate) < interval
+        rateSince = now
+        rateCount = 0
     }
 
     // MARK: Phases
@@ -274,7 +294,11 @@ final class TelemetryLoop: MQTTConnectionDelegate {
     func connectionAccepted(sessionPresent: Bool) {
         isNewlyAccepted = true
         lastDuplicateAt = now
-        if !sessionPresent { redeliveries.sessionLost() }
+        if !sessionPresent {
+            redeliveries.sessionLost()
+            // There is nothing that it could send again.
+            connection.observesDuplicates = false
+        }
         ledger.connectionBegan(sessionPresent: sessionPresent)
         shared.tally.connections.add(1, ordering: .relaxed)
     }
@@ -301,15 +325,21 @@ final class TelemetryLoop: MQTTConnectionDelegate {
             flags.insert(.duplicate)
             lastDuplicateAt = now
         }
-        if message.qos == 1 || overlaps.isNeeded, isRepetition(message) { return }
+        if message.qos == 1 || mayOverlap(message), isRepetition(message) { return }
         batch.append(topic: message.topicBytes, payload: message.payload, packetID: message.packetID, qos: message.qos, flags: flags)
     }
+
+    /// Copies are possible at all: not with 3.1.1, but for retained messages.
+    private func mayOverlap(_ message: IncomingMessage) -> Bool { overlaps.isNeeded && (configuration.version == .v5 || message.isRetained) }
 
     /// Whether the message was given before: sent again by the broker, or a copy for another filter.
     private func isRepetition(_ message: IncomingMessage) -> Bool {
         var hasher = Hasher()
         hasher.combine(bytes: message.topicBytes)
         let topicHash = hasher.finalize()
+        let overlaps = mayOverlap(message) && self.overlaps.overlaps(topic: message.topic, hash: topicHash)
+        // Most messages need no more than that.
+        guard message.qos == 1 || overlaps else { return false }
         hasher.combine(0 as UInt8)
         hasher.combine(bytes: message.payload)
         let content = hasher.finalize()
@@ -320,9 +350,8 @@ final class TelemetryLoop: MQTTConnectionDelegate {
             }
             redeliveries.take(packetID: message.packetID, content: content, now: now)
         }
-        guard overlaps.isNeeded, configuration.version == .v5 || message.isRetained,
-            overlaps.overlaps(topic: message.topic, hash: topicHash),
-            overlaps.isCopy(content: content, identifiers: message.subscriptionIdentifiers, retained: message.isRetained, now: now)
+        guard overlaps,
+            self.overlaps.isCopy(content: content, identifiers: message.subscriptionIdentifiers, retained: message.isRetained, now: now)
         else { return false }
         counted.copiesDropped += 1
         return true

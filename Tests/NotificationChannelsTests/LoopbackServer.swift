@@ -55,15 +55,18 @@ final class LoopbackServer: Sendable {
     var url: String { "http://127.0.0.1:\(port)/hook" }
 
     func stop() {
+        // The accepting thread closes it: a number that is given back here could be another server's by the time that thread uses it.
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
         state.withLock { for socket in $0.sockets { shutdown(socket, Int32(SHUT_RDWR)) } }
     }
 
     private func accepting() {
         while true {
             let socket = accept(listener, nil, nil)
-            guard socket >= 0 else { return }
+            guard socket >= 0 else {
+                close(listener)
+                return
+            }
             let number = state.withLock { state in
                 state.connections += 1
                 state.sockets.insert(socket)

@@ -84,7 +84,10 @@ struct Compiler {
     var localCount = 0
     var scope: [Variable] = []
     var blockTypes: [[Variable]] = []
+    /// Constant regular expressions compiled so far: each may take `Limits.patternMemory`.
+    var patternCount = 0
     private var nodeCount = 0
+    private var depth = 0
     private var inliningDepth = 0
     /// Where a name stands whose expression is being inlined: spans inside it belong to another text.
     private var inlinedAt: Span?
@@ -133,6 +136,16 @@ struct Compiler {
 
     mutating func compile(_ node: Expression.Node) -> Compiled {
         nodeCount += 1
+        depth += 1
+        defer { depth -= 1 }
+        // Names that stand for expressions, and macros of the host, may nest deeper than any source text.
+        if depth > environment.limits.depth + 64 {
+            if !isOverLimit {
+                report(node.span, "limit", "an expression may be nested at most \(environment.limits.depth) deep, names expanded")
+            }
+            isOverLimit = true
+            return fault(.limit, "nested too deep", node.span)
+        }
         if nodeCount > environment.limits.nodes {
             if !isOverLimit {
                 report(node.span, "limit", "an expression may have at most \(environment.limits.nodes) parts, names expanded")
@@ -157,6 +170,10 @@ struct Compiler {
             return Compiled(operation: NotOperation(compiled.operation, span: place(node.span)), type: .bool)
         case .binary(let operation, let left, let right): return compileBinary(operation, left, right, node)
         case .logical(let operation, let terms):
+            // The parser joins two terms at least; a macro of the host may not.
+            guard terms.count > 1 else {
+                return terms.first.map { compile($0) } ?? constant(.bool(operation == .and), node.span)
+            }
             let compiled = terms.map { term in
                 let compiled = compile(term)
                 expectBool(compiled, term, operation.rawValue)

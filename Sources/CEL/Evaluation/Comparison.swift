@@ -130,10 +130,21 @@ func bothValues(_ left: Operation, _ right: Operation, _ frame: inout Frame) thr
     do throws(Fault) {
         a = try left.value(&frame)
     } catch {
-        if error.code == .missingName { _ = try right.value(&frame) }
+        if error.code == .missingName { try right.throwRealError(&frame) }
         throw error
     }
     return (a, try right.value(&frame))
+}
+
+extension Operation {
+    /// Evaluates only to see whether there is an error that is more than a missing name.
+    func throwRealError(_ frame: inout Frame) throws(Fault) {
+        do throws(Fault) {
+            _ = try value(&frame)
+        } catch {
+            if error.code != .missingName { throw error }
+        }
+    }
 }
 
 extension Comparison {

@@ -29,6 +29,8 @@ public final class Program: Sendable {
     public let atoms: [Atom]?
     /// Every comparison of a slot with a constant or a slot, wherever it stands.
     public let comparisons: [Atom]
+    /// The constants the program reads, folded ones as their values, left to right.
+    public let constantsUsed: [Value]
     /// What was compiled.
     public let expression: Expression
 
@@ -61,6 +63,7 @@ public final class Program: Sendable {
         decisions = DecisionTable(root, strings: strings)
         atoms = Atom.all(combinedIn: root)
         comparisons = Atom.all(anywhereIn: root)
+        constantsUsed = root.constants
     }
 
     /// Evaluates a condition. Allocates nothing for numbers, bools and interned strings.
@@ -142,12 +145,38 @@ extension Operation {
     fileprivate final func truth(
         _ slots: UnsafePointer<Slot>, _ strings: Unmanaged<InternedStrings>, _ steps: Int, _ memory: Int, locals count: Int
     ) -> Program.Truth {
-        withUnsafeTemporaryAllocation(of: Local.self, capacity: max(1, count)) { locals in
+        if count == 0 {
+            var none = Local.unbound
+            return withUnsafeMutablePointer(to: &none) { locals in
+                var frame = Frame(slots: slots, locals: locals, strings: strings, steps: steps, memory: memory)
+                return truth(&frame)
+            }
+        }
+        return withUnsafeTemporaryAllocation(of: Local.self, capacity: count) { locals in
             locals.initialize(repeating: .unbound)
             // The capacity is at least 1, so the buffer has a base address.
             var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: strings, steps: steps, memory: memory)
             return truth(&frame)
         }
+    }
+}
+
+extension Program {
+    /// The conditions that must all hold: the terms of the outermost `&&`, or the expression itself.
+    public var conjuncts: [Expression] {
+        func terms(_ node: Expression.Node) -> [Expression.Node] {
+            guard case .logical(.and, let found) = node.kind else { return [node] }
+            return found.flatMap { terms($0) }
+        }
+        return terms(expression.root).map { Expression(source: expression.source, root: $0) }
+    }
+}
+
+extension Operation {
+    /// The constants in the tree, left to right.
+    fileprivate var constants: [Value] {
+        if let constant = self as? ConstantOperation { return [constant.constant] }
+        return operands.flatMap { $0.constants }
     }
 }
 

@@ -172,8 +172,16 @@ final class ListOperation: Operation, @unchecked Sendable {
         try frame.allocate(listBytes(elements.count), span)
         var result: [Value] = []
         result.reserveCapacity(elements.count)
-        for element in elements {
-            let value = try element.operation.value(&frame)
+        for (index, element) in elements.enumerated() {
+            let value: Value
+            do throws(Fault) {
+                value = try element.operation.value(&frame)
+            } catch {
+                if error.code == .missingName {
+                    for other in elements[(index + 1)...] { try other.operation.throwRealError(&frame) }
+                }
+                throw error
+            }
             guard element.isOptional else {
                 result.append(value)
                 continue

@@ -130,6 +130,17 @@ enum MathFunctions {
     }
 }
 
+extension Expression.Node {
+    /// A literal, or a list of literals.
+    fileprivate var isLiteral: Bool {
+        switch kind {
+        case .literal: true
+        case .list(let elements): elements.allSatisfy { $0.node.isLiteral }
+        default: false
+        }
+    }
+}
+
 extension Compiler {
     /// `math.greatest(…)` and `math.least(…)` take any number of arguments; nil when the call is neither.
     mutating func compileExtreme(_ call: Expression.Call, _ node: Expression.Node) -> Compiled? {
@@ -147,7 +158,9 @@ extension Compiler {
             var number = compiled.type
             if call.arguments.count == 1, case .list(let element) = number { number = element }
             if number != .dyn, !number.isNumber {
-                report(argument.span, "bad-macro", "'\(name)' takes numbers, and this is a \(compiled.type)")
+                let message = "'\(name)' takes numbers, and this is a \(compiled.type)"
+                // A literal is refused whatever the environment says of types: no evaluation could make it a number.
+                if argument.isLiteral { report(argument.span, "bad-macro", message) } else { mismatch(argument.span, message) }
             }
             type = type.map { $0.joined(with: number) } ?? number
             return compiled.operation

@@ -7,6 +7,9 @@ final class Pattern: @unchecked Sendable {
     private let handle: OpaquePointer
     let groupCount: Int
 
+    /// Constant patterns of one expression.
+    static let maximumCount = 64
+
     struct Failure: Error {
         var message: String
     }
@@ -137,6 +140,11 @@ extension Compiler {
         }
         var pattern: Pattern?
         if case .string(let source)? = arguments[1].constant {
+            patternCount += 1
+            guard patternCount <= Pattern.maximumCount else {
+                report(nodes[1].span, "limit", "an expression may have at most \(Pattern.maximumCount) regular expressions")
+                return fault(.limit, "too many regular expressions", node.span)
+            }
             do throws(Pattern.Failure) {
                 pattern = try Pattern(source, maximumMemory: environment.limits.patternMemory)
             } catch {

@@ -37,6 +37,8 @@ struct Parser {
             if index == before { index += 1 }
             if canBeginOperand(current.kind) { root = expression() }
         }
+        // Nobody reads more; a text that is no expression at all could give one for every character.
+        if diagnostics.count > 100 { diagnostics.removeSubrange(100...) }
         diagnostics.sort { ($0.span.start, $0.span.end) < ($1.span.start, $1.span.end) }
         let isFaulty = diagnostics.contains { $0.severity == .error }
         return ParseResult(expression: isFaulty ? nil : Expression(source: source, root: root), diagnostics: diagnostics)

@@ -5,6 +5,7 @@ public final class EvaluationPlan: Sendable {
     public let catalog: RuleCatalog
     let rules: [RulePlan]
     let sources: [SourcePlan]
+    let indexes: [SourceIndex]
     let strings: InternedStrings
     let trie: TopicTrie<TopicTarget>
 
@@ -18,6 +19,7 @@ public final class EvaluationPlan: Sendable {
         self.catalog = catalog
         self.rules = rules
         self.sources = sources
+        indexes = sources.map(SourceIndex.init)
         self.strings = strings
         var trie = TopicTrie<TopicTarget>()
         for (number, source) in sources.enumerated() {
@@ -32,12 +34,15 @@ public final class EvaluationPlan: Sendable {
 
     /// What has to be subscribed at the broker: a covering set, at the highest QoS that a covered filter asks for.
     public var subscriptions: [Subscription] {
-        let wanted = rules.filter { $0.rule.isEnabled }.flatMap(\.rule.subscriptions)
-        return TopicFilter.covering(wanted.map(\.filter)).map { filter in
-            let qos = wanted.filter { filter.covers($0.filter) }.map(\.qos).max() ?? 1
-            return Subscription(filter: filter.subscription, qos: qos)
-        }.reduce(into: [Subscription]()) { kept, next in
-            if let place = kept.firstIndex(where: { $0.filter == next.filter }) { kept[place].qos = max(kept[place].qos, next.qos) } else { kept.append(next) }
+        let wanted = rules.filter(\.rule.isEnabled).flatMap(\.rule.subscriptions)
+        let covering = TopicFilter.covering(wanted.lazy.map(\.filter))
+        let trees = FilterTree.trees(of: covering)
+        var levels = [UInt8](repeating: 0, count: covering.count)
+        for subscription in wanted where subscription.qos > 0 {
+            trees[subscription.filter.share ?? ""]?.forEach(covering: subscription.filter) {
+                levels[$0] = max(levels[$0], subscription.qos)
+            }
         }
+        return zip(covering, levels).map { Subscription(filter: $0.subscription, qos: $1) }
     }
 }

@@ -13,7 +13,8 @@ public struct NotificationConfiguration: Sendable, Equatable {
 
     /// What holds without a file: everything goes to the log, each alert for itself and at once.
     public static let logOnly = NotificationConfiguration(
-        route: Route(receiver: "log", groupBy: .all, groupWait: .zero, groupInterval: .seconds(1), repeatInterval: .seconds(86_400)), receivers: [Receiver(name: "log", channels: [.log(LogConfiguration())])])
+        route: Route(receiver: "log", groupBy: .all, groupWait: .zero, groupInterval: .seconds(1), repeatInterval: .seconds(86_400)),
+        receivers: [Receiver(name: "log", channels: [.log(LogConfiguration())])])
 }
 
 /// A node of the route tree. What is nil is inherited from the parent.

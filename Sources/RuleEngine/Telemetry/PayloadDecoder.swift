@@ -1,39 +1,58 @@
 import CEL
 
 /// One decoded field, still pointing into the payload.
-struct DecodedField {
-    enum Kind: UInt8 { case absent, null, bool, number, string, container }
+struct DecodedField: BitwiseCopyable {
+    enum Kind: UInt8, BitwiseCopyable { case absent, null, bool, number, string, container, bytes }
     var kind: Kind = .absent
     var isEscaped = false
+    /// Whether it is among those to clear before the next payload.
+    var isListed = false
     var number = 0.0
     /// The bytes: of a string between its quotes, of a container with its brackets.
-    var range = 0..<0
+    var start = 0
+    var end = 0
 }
 
 /// Decodes just the fields that some rule reads, in one pass over the payload, into a row of `DecodedField`.
 ///
 /// Built once for each set of paths; running it allocates nothing, except for fields that are whole objects or arrays.
 final class PayloadDecoder {
-    private struct Key {
-        var bytes: [UInt8]
-        /// The first eight bytes, so that most comparisons are one.
+    /// A member's name, or an element's index, that leads from one node to another.
+    private struct Step: BitwiseCopyable {
+        /// The first eight bytes of the name, so that most comparisons are one; or the index.
         var head: UInt64
+        /// The name in `names`.
+        var start: Int32
+        var count: Int32
         var child: Int32
     }
-    private struct Node {
-        var keys: [Key] = []
-        var elements: [(index: Int, child: Int32)] = []
+    private struct Node: BitwiseCopyable {
+        /// Its steps by name, then those by index, in `steps`.
+        var names: Int32
+        var elements: Int32
+        var end: Int32
         /// The row's column, or -1.
-        var column: Int32 = -1
-        var hasChildren: Bool { !keys.isEmpty || !elements.isEmpty }
+        var column: Int32
+        /// Columns of everything below it, in `columnsBelow`.
+        var below: Int32
+        var belowEnd: Int32
     }
 
     let paths: [FieldPath]
     let decoder: TopicSubscription.Decoder
-    private var nodes: [Node] = [Node()]
-    private(set) var row: [DecodedField]
-    /// Columns that the last payload filled.
-    private(set) var present: [Int32] = []
+    // Flat tables, written once in `init`.
+    private let nodes: UnsafeMutablePointer<Node>
+    private let steps: UnsafeMutablePointer<Step>
+    private let names: UnsafeMutablePointer<UInt8>
+    private let columnsBelow: UnsafeMutablePointer<Int32>
+    /// The node of the member `value`, or -1.
+    private let valueNode: Int32
+    /// A column a path.
+    let row: UnsafeMutablePointer<DecodedField>
+    /// Columns to clear before the next payload.
+    private var listed: [Int32] = []
+    /// Whether the last payload was one scalar or plain text, not an object or array.
+    private(set) var isScalar = false
     /// Numbers beyond double's range that were passed over, ever.
     private(set) var numbersOutOfRange = 0
 
@@ -41,28 +60,46 @@ final class PayloadDecoder {
     init(paths: [FieldPath], decoder: TopicSubscription.Decoder) {
         self.paths = paths
         self.decoder = decoder
-        row = [DecodedField](repeating: DecodedField(), count: paths.count)
-        present.reserveCapacity(paths.count)
-        for (column, path) in paths.enumerated() {
-            var at: Int32 = 0
-            for element in path.elements { at = child(of: at, element) }
-            nodes[Int(at)].column = Int32(column)
+        row = .allocate(capacity: max(1, paths.count))
+        row.initialize(repeating: DecodedField(), count: paths.count)
+        listed.reserveCapacity(paths.count)
+        let tree = PathTree(paths)
+        nodes = .allocate(capacity: tree.nodes.count)
+        steps = .allocate(capacity: max(1, tree.nodes.count))
+        names = .allocate(capacity: max(1, tree.nodes.reduce(0) { $0 + $1.names.reduce(0) { $0 + $1.bytes.count } }))
+        columnsBelow = .allocate(capacity: max(1, tree.nodes.reduce(0) { $0 + $1.columnsBelow.count }))
+        valueNode = tree.nodes[0].names.first { $0.bytes.elementsEqual("value".utf8) }?.child ?? -1
+        var step = 0, byte = 0, below = 0
+        for (number, node) in tree.nodes.enumerated() {
+            var flat = Node(names: Int32(step), elements: 0, end: 0, column: node.column, below: Int32(below), belowEnd: 0)
+            for (bytes, child) in node.names {
+                let head = bytes.withUnsafeBytes { Self.head($0.baseAddress, bytes.count) }
+                (steps + step).initialize(to: Step(head: head, start: Int32(byte), count: Int32(bytes.count), child: child))
+                (names + byte).initialize(from: bytes, count: bytes.count)
+                step += 1
+                byte += bytes.count
+            }
+            flat.elements = Int32(step)
+            for (index, child) in node.elements {
+                (steps + step).initialize(to: Step(head: UInt64(max(0, index)), start: 0, count: 0, child: child))
+                step += 1
+            }
+            flat.end = Int32(step)
+            for column in node.columnsBelow {
+                (columnsBelow + below).initialize(to: column)
+                below += 1
+            }
+            flat.belowEnd = Int32(below)
+            (nodes + number).initialize(to: flat)
         }
     }
 
-    private func child(of parent: Int32, _ element: FieldPath.Element) -> Int32 {
-        let next = Int32(nodes.count)
-        switch element {
-        case .name(let name):
-            let bytes = Array(name.utf8)
-            if let known = nodes[Int(parent)].keys.first(where: { $0.bytes == bytes }) { return known.child }
-            nodes[Int(parent)].keys.append(Key(bytes: bytes, head: bytes.withUnsafeBytes { Self.head($0.baseAddress, bytes.count) }, child: next))
-        case .index(let index):
-            if let known = nodes[Int(parent)].elements.first(where: { $0.index == index }) { return known.child }
-            nodes[Int(parent)].elements.append((index, next))
-        }
-        nodes.append(Node())
-        return next
+    deinit {
+        row.deallocate()
+        nodes.deallocate()
+        steps.deallocate()
+        names.deallocate()
+        columnsBelow.deallocate()
     }
 
     @inline(__always)
@@ -74,18 +111,31 @@ final class PayloadDecoder {
         return head
     }
 
+    @inline(__always)
     private func clear() {
-        for column in present { row[Int(column)] = DecodedField() }
-        present.removeAll(keepingCapacity: true)
+        for column in listed { row[Int(column)] = DecodedField() }
+        listed.removeAll(keepingCapacity: true)
+        isScalar = false
     }
 
     @inline(__always)
-    private func set(_ column: Int32, _ field: DecodedField) {
-        if row[Int(column)].kind == .absent { present.append(column) }
-        row[Int(column)] = field
+    private func set(_ column: Int32, _ kind: DecodedField.Kind, number: Double = 0, start: Int = 0, end: Int = 0, isEscaped: Bool = false)
+    {
+        if !row[Int(column)].isListed { listed.append(column) }
+        row[Int(column)] = DecodedField(kind: kind, isEscaped: isEscaped, isListed: true, number: number, start: start, end: end)
     }
 
-    /// Fills `row` and `present` from a payload. After a failure both are empty.
+    /// Of a name that stands twice in an object the last one counts, with nothing left of what the first held.
+    @inline(__always)
+    private func clearBelow(_ node: Int32) {
+        var at = nodes[Int(node)].below
+        while at < nodes[Int(node)].belowEnd {
+            row[Int(columnsBelow[Int(at)])].kind = .absent
+            at += 1
+        }
+    }
+
+    /// Fills `row` from a payload. After a failure it is empty.
     func decode(_ payload: UnsafeRawBufferPointer) throws(DecodeFailure) {
         clear()
         do throws(DecodeFailure) {
@@ -93,8 +143,8 @@ final class PayloadDecoder {
             case .automatic: try decodeAutomatically(payload)
             case .text:
                 guard JSONCursor.isUTF8(payload.bindMemory(to: UInt8.self)) else { throw DecodeFailure.utf8 }
-                setWhole(DecodedField(kind: .string, range: 0..<payload.count))
-            case .bytes: setWhole(DecodedField(kind: .container, range: 0..<payload.count))
+                setWhole(DecodedField(kind: .string, end: payload.count))
+            case .bytes: setWhole(DecodedField(kind: .bytes, end: payload.count))
             case .named: throw DecodeFailure.decoder
             }
         } catch {
@@ -105,10 +155,13 @@ final class PayloadDecoder {
 
     /// A payload that is no object is the field `value`.
     private func setWhole(_ field: DecodedField) {
-        for key in nodes[0].keys where key.bytes.elementsEqual("value".utf8) && nodes[Int(key.child)].column >= 0 {
-            set(nodes[Int(key.child)].column, field)
-        }
+        isScalar = true
+        if valueNode >= 0, nodes[Int(valueNode)].column >= 0 { set(nodes[Int(valueNode)].column, field) }
         if nodes[0].column >= 0 { set(nodes[0].column, field) }
+    }
+
+    private func set(_ column: Int32, _ field: DecodedField) {
+        set(column, field.kind, number: field.number, start: field.start, end: field.end, isEscaped: field.isEscaped)
     }
 
     private func decodeAutomatically(_ payload: UnsafeRawBufferPointer) throws(DecodeFailure) {
@@ -124,7 +177,7 @@ final class PayloadDecoder {
             }
             cursor.skipWhiteSpace()
             guard cursor.isAtEnd else { throw .syntax }
-            if nodes[0].column >= 0 { set(nodes[0].column, DecodedField(kind: .container, range: start..<cursor.at)) }
+            if nodes[0].column >= 0 { set(nodes[0].column, .container, start: start, end: cursor.at) }
             return
         }
         if let scalar = Self.scalar(&cursor) {
@@ -132,12 +185,11 @@ final class PayloadDecoder {
             return
         }
         guard JSONCursor.isUTF8(payload.bindMemory(to: UInt8.self)) else { throw .utf8 }
-        setWhole(DecodedField(kind: .string, range: 0..<payload.count))
+        setWhole(DecodedField(kind: .string, end: payload.count))
     }
 
     private func arrayAsValue(_ cursor: inout JSONCursor) throws(DecodeFailure) {
-        guard let key = nodes[0].keys.first(where: { $0.bytes.elementsEqual("value".utf8) }) else { return try cursor.skipValue(depth: 0) }
-        try value(&cursor, node: key.child, depth: 0)
+        if valueNode >= 0 { try value(&cursor, node: valueNode, depth: 0) } else { try cursor.skipValue(depth: 0) }
     }
 
     /// A payload that is one JSON scalar and nothing else; nil for plain text.
@@ -148,7 +200,7 @@ final class PayloadDecoder {
             switch cursor.byte {
             case UInt8(ascii: "\""):
                 let text = try cursor.string()
-                field = DecodedField(kind: .string, isEscaped: text.isEscaped, range: text.range)
+                field = DecodedField(kind: .string, isEscaped: text.isEscaped, start: text.range.lowerBound, end: text.range.upperBound)
             case UInt8(ascii: "t"):
                 try cursor.word("true")
                 field = DecodedField(kind: .bool, number: 1)
@@ -171,30 +223,40 @@ final class PayloadDecoder {
         guard !cursor.isAtEnd else { throw .syntax }
         let column = nodes[Int(node)].column
         let start = cursor.at
+        clearBelow(node)
         switch cursor.byte {
         case UInt8(ascii: "{"):
-            if nodes[Int(node)].keys.isEmpty { try cursor.skipValue(depth: depth) } else { try object(&cursor, node: node, depth: depth) }
-            if column >= 0, node != 0 { set(column, DecodedField(kind: .container, range: start..<cursor.at)) }
+            if nodes[Int(node)].names == nodes[Int(node)].elements {
+                try cursor.skipValue(depth: depth)
+            } else {
+                try object(&cursor, node: node, depth: depth)
+            }
+            if column >= 0, node != 0 { set(column, .container, start: start, end: cursor.at) }
         case UInt8(ascii: "["):
-            if nodes[Int(node)].elements.isEmpty { try cursor.skipValue(depth: depth) } else { try array(&cursor, node: node, depth: depth) }
-            if column >= 0 { set(column, DecodedField(kind: .container, range: start..<cursor.at)) }
+            if nodes[Int(node)].elements == nodes[Int(node)].end {
+                try cursor.skipValue(depth: depth)
+            } else {
+                try array(&cursor, node: node, depth: depth)
+            }
+            if column >= 0 { set(column, .container, start: start, end: cursor.at) }
         case UInt8(ascii: "\""):
             let text = try cursor.string()
-            if column >= 0 { set(column, DecodedField(kind: .string, isEscaped: text.isEscaped, range: text.range)) }
+            if column >= 0 { set(column, .string, start: text.range.lowerBound, end: text.range.upperBound, isEscaped: text.isEscaped) }
         case UInt8(ascii: "t"):
             try cursor.word("true")
-            if column >= 0 { set(column, DecodedField(kind: .bool, number: 1)) }
+            if column >= 0 { set(column, .bool, number: 1) }
         case UInt8(ascii: "f"):
             try cursor.word("false")
-            if column >= 0 { set(column, DecodedField(kind: .bool)) }
+            if column >= 0 { set(column, .bool) }
         case UInt8(ascii: "n"):
             try cursor.word("null")
-            if column >= 0 { set(column, DecodedField(kind: .null)) }
+            if column >= 0 { set(column, .null) }
         default:
             if let number = try cursor.number() {
-                if column >= 0 { set(column, DecodedField(kind: .number, number: number)) }
+                if column >= 0 { set(column, .number, number: number) }
             } else {
                 numbersOutOfRange += 1
+                if column >= 0 { row[Int(column)].kind = .absent }
             }
         }
     }
@@ -219,23 +281,40 @@ final class PayloadDecoder {
 
     @inline(__always)
     private func child(of node: Int32, named name: JSONCursor.Text, in cursor: JSONCursor) -> Int32 {
-        if name.isEscaped {
+        guard !name.isEscaped else {
             let bytes = Self.unescaped(UnsafeBufferPointer(start: cursor.start + name.range.lowerBound, count: name.range.count))
-            return nodes[Int(node)].keys.first { $0.bytes == bytes }?.child ?? -1
+            return bytes.withUnsafeBytes { child(of: node, named: $0.baseAddress, $0.count) }
         }
-        let count = name.range.count
-        let first = UnsafeRawPointer(cursor.start + name.range.lowerBound)
-        let head = Self.head(first, count)
-        return nodes.withUnsafeBufferPointer { nodes in
-            nodes[Int(node)].keys.withUnsafeBufferPointer { keys in
-                for key in keys where key.head == head && key.bytes.count == count {
-                    if count <= 8 || key.bytes.withUnsafeBytes({ bytes in (8..<count).allSatisfy { bytes[$0] == first.load(fromByteOffset: $0, as: UInt8.self) } }) {
-                        return key.child
-                    }
-                }
-                return -1
-            }
+        return child(of: node, named: UnsafeRawPointer(cursor.start + name.range.lowerBound), name.range.count)
+    }
+
+    @inline(__always)
+    private func child(of node: Int32, named name: UnsafeRawPointer?, _ count: Int) -> Int32 {
+        let head = Self.head(name, count)
+        var at = Int(nodes[Int(node)].names)
+        let end = Int(nodes[Int(node)].elements)
+        while at < end {
+            let step = steps[at]
+            if step.head == head, Int(step.count) == count, count <= 8 || isSame(name, step) { return step.child }
+            at += 1
         }
+        return -1
+    }
+
+    private func isSame(_ name: UnsafeRawPointer?, _ step: Step) -> Bool {
+        guard let name else { return false }
+        for place in 8..<Int(step.count) where name.load(fromByteOffset: place, as: UInt8.self) != names[Int(step.start) + place] {
+            return false
+        }
+        return true
+    }
+
+    @inline(__always)
+    private func child(of node: Int32, at index: Int) -> Int32 {
+        for place in Int(nodes[Int(node)].elements)..<Int(nodes[Int(node)].end) where steps[place].head == UInt64(index) {
+            return steps[place].child
+        }
+        return -1
     }
 
     private func array(_ cursor: inout JSONCursor, node: Int32, depth: Int) throws(DecodeFailure) {
@@ -247,11 +326,8 @@ final class PayloadDecoder {
         }
         var index = 0
         while true {
-            if let child = nodes[Int(node)].elements.first(where: { $0.index == index })?.child {
-                try value(&cursor, node: child, depth: depth + 1)
-            } else {
-                try cursor.skipValue(depth: depth + 1)
-            }
+            let child = child(of: node, at: index)
+            if child >= 0 { try value(&cursor, node: child, depth: depth + 1) } else { try cursor.skipValue(depth: depth + 1) }
             index += 1
             if try cursor.isLast(UInt8(ascii: "]")) { return }
         }
@@ -281,7 +357,9 @@ final class PayloadDecoder {
             case UInt8(ascii: "u"):
                 var scalar = code(at + 2)
                 at += 4
-                if (0xD800...0xDBFF).contains(scalar), at + 3 < bytes.count, bytes[at + 2] == UInt8(ascii: "\\"), bytes[at + 3] == UInt8(ascii: "u") {
+                if (0xD800...0xDBFF).contains(scalar), at + 3 < bytes.count, bytes[at + 2] == UInt8(ascii: "\\"),
+                    bytes[at + 3] == UInt8(ascii: "u")
+                {
                     let low = code(at + 4)
                     if (0xDC00...0xDFFF).contains(low) {
                         scalar = 0x10000 + (scalar - 0xD800) << 10 + (low - 0xDC00)

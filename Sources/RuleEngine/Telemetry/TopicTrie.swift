@@ -1,7 +1,8 @@
 /// Finds what is wanted of a topic, whatever the number of filters: a tree of levels. Built once for a catalogue, then only read.
 struct TopicTrie<Target> {
     struct Node {
-        var literals: [String: Int] = [:]
+        /// By bytes: topics are equal when their bytes are.
+        var literals: [[UInt8]: Int] = [:]
         var any: Int?
         /// Targets of filters that end here, and of filters that end with `#` here.
         var exact: [Target] = []
@@ -14,6 +15,7 @@ struct TopicTrie<Target> {
         for level in filter.levels {
             switch level {
             case .literal(let text):
+                let text = Array(text.utf8)
                 if let next = nodes[at].literals[text] {
                     at = next
                 } else {
@@ -39,13 +41,12 @@ struct TopicTrie<Target> {
 
     /// Calls `found` for every target whose filter matches the topic, each filter once.
     func match(_ topic: String, _ found: (Target) -> Void) {
-        let levels = topic.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { String(Substring($0)) }
-        guard levels.count <= 512 else { return }
+        let levels = topic.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { Array($0) }
         // MQTT 5 §4.7.2: wildcards at the start do not match topics that begin with '$'.
         walk(0, levels[...], isInternal: topic.utf8.first == UInt8(ascii: "$"), found)
     }
 
-    private func walk(_ at: Int, _ levels: ArraySlice<String>, isInternal: Bool, _ found: (Target) -> Void) {
+    private func walk(_ at: Int, _ levels: ArraySlice<[UInt8]>, isInternal: Bool, _ found: (Target) -> Void) {
         let node = nodes[at]
         let isHidden = isInternal && at == 0
         // '#' also matches the level above it (MQTT 5 §4.7.1.2).

@@ -112,7 +112,7 @@ struct Server {
             return AMQPScheduler(amqp, logger: logger, now: now)
         }
         guard let database else { throw StartFailure(description: "no scheduler", status: 2) }
-        return EmbeddedScheduler(database, now: now, logger: logger)
+        return EmbeddedScheduler(database, now: now, atOnce: 64, logger: logger)
     }
 
     private func foundations(_ dataPath: String, clock: EngineClock) throws(StartFailure) -> Foundations {

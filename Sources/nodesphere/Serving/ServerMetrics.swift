@@ -76,12 +76,7 @@ enum ServerMetrics {
     }
 
     private static func process(_ text: inout PrometheusText) {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
-        text.family(
-            "process_cpu_seconds_total", .counter, "Processor time of this process.",
-            [Sample([], seconds(usage.ru_utime) + seconds(usage.ru_stime))])
+        text.family("process_cpu_seconds_total", .counter, "Processor time of this process.", [Sample([], Double(clock()) / 1e6)])
         if let statm = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) {
             let pages = statm.split(separator: " ").compactMap { Double($0) }
             if pages.count > 1 {
