@@ -34,7 +34,7 @@ final class PublisherLoop: MQTTConnectionDelegate {
         self.clientID = clientID
         self.shared = shared
         self.thread = thread
-        outage = OutageReport("publishing", configuration: configuration, logger: logger)
+        outage = OutageReport("publishing", configuration: configuration, level: .debug, logger: logger)
     }
 
     func run() {

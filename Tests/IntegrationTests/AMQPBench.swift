@@ -79,5 +79,7 @@ struct AMQPBench: Sendable {
 }
 
 /// The suites that talk to the broker, one test after the other: one of them stops it.
-@Suite(.serialized, .enabled(if: AMQPBench.url != nil, "NODESPHERE_AMQP_URL is not set: eval \"$(scripts/services up rabbitmq)\""))
+@Suite(
+    .serialized, .usesRabbitMQ,
+    .enabled(if: AMQPBench.url != nil, "NODESPHERE_AMQP_URL is not set: eval \"$(scripts/services up rabbitmq)\""))
 struct AMQPTests {}

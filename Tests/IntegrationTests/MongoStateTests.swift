@@ -85,7 +85,7 @@ final class MongoBench: Sendable {
 }
 
 /// One after the other: some take the server away.
-@Suite(.serialized, .enabled(if: MongoBench.uri != nil, "needs scripts/services up mongodb"))
+@Suite(.serialized, .usesMongoDB, .enabled(if: MongoBench.uri != nil, "needs scripts/services up mongodb"))
 struct MongoStateTests {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 

@@ -108,7 +108,10 @@ final class ServerBench: Sendable {
     }
 
     func ready(within patience: Duration = .seconds(30)) async throws {
-        let isReady = await eventually(within: patience) { await self.get("/readyz").status == 200 }
+        let isReady = try await eventually(within: patience) {
+            if let status = await ended(within: .zero) { throw TimedOut(description: "the server ended with status \(status)") }
+            return await get("/readyz").status == 200
+        }
         guard isReady else { throw TimedOut(description: "the server was not ready within \(patience)") }
     }
 

@@ -76,7 +76,7 @@ extension ServerTests {
                 try await MongoBench.whileServerIsDown {
                     #expect(await eventually { await server.unreadyReason("store") != nil })
                     try await server.publisher.send(Self.warm(server, "term"))
-                    #expect(await eventually { await server.metric("nodesphere_readings_total") >= 50 })
+                    #expect(await eventually { await server.metric("nodesphere_readings_total") > 0 })
                     let status = await server.stop()
                     statuses.change { $0.append(status) }
                     if status == nil { await server.kill() }

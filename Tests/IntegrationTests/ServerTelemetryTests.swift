@@ -59,7 +59,7 @@ extension ServerTests {
         }
 
         @Test func `one message that several filters match is one reading`() async throws {
-            let overlapping = Self.rules + "\n  - name: over\n    on: $ROOT/#\n    by: []\n    rules: [{alert: Any, expr: 'true'}]\n"
+            let overlapping = Self.rules + "\n  - name: over\n    on: $ROOT/#\n    rules: [{alert: Any, by: [], expr: 'true'}]\n"
             try await ServerBench.with(rules: overlapping) { server in
                 try await server.publisher.send((0..<40).map { server.reading("o1", #"{"temperature": \#($0)}"#) })
                 #expect(await server.webhook.first("firing", "Warm", device: "o1") != nil)

@@ -88,6 +88,8 @@ public struct SourceText: Hashable, Sendable {
         Diagnostic(
             found.severity == .error ? .error : .warning, code: found.code, found.message, at: location(of: found.span),
             notes: found.notes.map { note in
+                // The diagnostic's own place need not be said twice.
+                guard note.span.start != found.span.start else { return note.text }
                 let place = location(of: note.span)
                 return "\(place.line):\(place.column): \(note.text)"
             }, hint: found.hint)

@@ -115,12 +115,12 @@ final class CommitQueue: Sendable {
         while true {
             do throws(StoreFailure) {
                 try await store.commit(writes)
-                if isAway { logger.notice("the store is back; \(writes.count) waiting writes are stored") }
+                if isAway { logger.debug("the store is back; \(writes.count) waiting writes are stored") }
                 record(start.duration(to: .now))
                 return
             } catch {
                 guard case .refused(let reason) = error else {
-                    if !isAway { logger.error("the store is away, decisions wait for it: \(error)") }
+                    if !isAway { logger.debug("the store is away, decisions wait for it: \(error)") }
                     isAway = true
                     try? await Task.sleep(for: wait)
                     wait = min(wait * 2, .seconds(1))

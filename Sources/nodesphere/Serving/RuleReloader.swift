@@ -109,8 +109,27 @@ actor RuleReloader {
         lastSuccessAt = now()
     }
 
+    // MARK: One change at a time
+
+    private var isChanging = false
+    private var turns: [CheckedContinuation<Void, Never>] = []
+
+    /// Waits for the change that is under way: the actor alone would let a second one in while the first waits for the store, and its rules would
+    /// be without those of the first.
+    private func beginChange() async {
+        if isChanging { await withCheckedContinuation { turns.append($0) } }
+        isChanging = true
+    }
+
+    private func endChange() {
+        isChanging = !turns.isEmpty
+        if !turns.isEmpty { turns.removeFirst().resume() }
+    }
+
     /// Names of the groups that changed, or the diagnostics.
     func reload(cause: String) async -> Result<[String], RuleReader.Rejection> {
+        await beginChange()
+        defer { endChange() }
         do {
             let next = try reader.read(files: reader.files(), storeGroups: current.storeGroups, notifications: reader.notificationFile())
             let changed = await put(next)
@@ -151,6 +170,8 @@ actor RuleReloader {
     func putGroup(_ name: String, yaml: [UInt8], isDryRun: Bool) async throws(StoreFailure) -> Result<
         (GroupChange, [Diagnostic]), RuleReader.Rejection
     > {
+        await beginChange()
+        defer { endChange() }
         var groups = current.storeGroups.filter { $0.name != name }
         let isNew = groups.count == current.storeGroups.count
         groups.append(RuleLoader.Source(name: name, bytes: yaml))
@@ -168,6 +189,8 @@ actor RuleReloader {
     }
 
     func removeGroup(_ name: String) async throws(StoreFailure) -> Result<Bool, RuleReader.Rejection> {
+        await beginChange()
+        defer { endChange() }
         let groups = current.storeGroups.filter { $0.name != name }
         guard groups.count < current.storeGroups.count else { return .success(false) }
         let next: RuleSet

@@ -2,7 +2,7 @@ import Logging
 import RuleEngine
 import Synchronization
 
-/// Messages on their way to the scheduler. While it is away they wait here (their intents are stored anyway); when very many wait, storing waits too, and with it MQTT.
+/// Messages on their way to the scheduler, which itself tells operators when it is away. While it is away they wait here (their intents are stored anyway); when very many wait, storing waits too, and with it MQTT.
 final class SchedulerOutbox: Sendable {
     private struct State {
         var waiting: [ScheduledMessage] = []
@@ -68,7 +68,7 @@ final class SchedulerOutbox: Sendable {
                 wait = .milliseconds(50)
             } catch {
                 guard case .refused(let reason) = error else {
-                    if !isAway { logger.error("the scheduler is away, notifications wait for it: \(error)") }
+                    if !isAway { logger.debug("the scheduler is away, notifications wait for it: \(error)") }
                     isAway = true
                     if state.withLock({ $0.isClosed }) { return }
                     try? await Task.sleep(for: wait)
@@ -79,6 +79,6 @@ final class SchedulerOutbox: Sendable {
                 state.withLock { $0.waiting.removeFirst(min(batch.count, $0.waiting.count)) }
             }
         }
-        if isAway { logger.notice("the scheduler is back") }
+        if isAway { logger.debug("the scheduler is back") }
     }
 }

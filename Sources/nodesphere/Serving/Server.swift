@@ -50,8 +50,13 @@ struct Server {
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [
-                    .init(service: rest, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
-                    .init(service: core, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
+                    .init(
+                        service: rest, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(
+                        service: core, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(service: EndDeadline(logger: logger), successTerminationBehavior: .ignore),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: Self.quiet(logger)))
         defer { logger.notice("stopped") }
         do {
@@ -63,7 +68,7 @@ struct Server {
         await foundations.embedded?.close()
     }
 
-    /// The service group's own talk is of no use to an operator.
+    /// Errors only: the service group's own talk is of no use to an operator, and that the store is away is told by the core.
     private static func quiet(_ logger: Logger) -> Logger {
         var quiet = logger
         quiet.logLevel = .error
@@ -120,7 +125,8 @@ struct Server {
             if let uri = configuration["mongodb.uri"] {
                 let connection = try MongoConnection(MongoConfiguration(uri: uri))
                 return Foundations(
-                    store: MongoStateStore(connection), directory: MongoDeviceDirectory(connection, logger: logger), scheduler: scheduler,
+                    store: MongoStateStore(connection), directory: MongoDeviceDirectory(connection, logger: Self.quiet(logger)),
+                    scheduler: scheduler,
                     embedded: database)
             }
             guard let database else { throw StartFailure(description: "no state store", status: 2) }

@@ -234,6 +234,7 @@ struct ServerCore: Service {
             inputs.addTask { await running.source.run(host) }
             inputs.addTask { await followDirectory(running) }
             inputs.addTask { await forgetResolved(running) }
+            inputs.addTask { await watchStore() }
             inputs.addTask { await watchFiles(running) }
             inputs.addTask { await reloadOnHangup(running) }
             // Returns when the server is told to end, or is cancelled.
@@ -271,6 +272,21 @@ struct ServerCore: Service {
 
     private func followDirectory(_ running: Running) async {
         for await changes in directory.changes() { Self.apply(changes, running) }
+    }
+
+    /// Says once that the store is away and once that it is back, whoever noticed it first.
+    private func watchStore() async {
+        var isAway = false
+        while !Task.isCancelled {
+            let reason = await store.unreadyReason()
+            if let reason, !isAway {
+                logger.error("the store is away, decisions and changes of devices wait for it: \(reason)")
+            } else if reason == nil, isAway {
+                logger.notice("the store is back")
+            }
+            isAway = reason != nil
+            try? await Task.sleep(for: .seconds(1))
+        }
     }
 
     private func forgetResolved(_ running: Running) async {
