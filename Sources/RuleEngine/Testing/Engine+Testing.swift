@@ -71,7 +71,9 @@ extension Engine {
     // MARK: Coverage
 
     /// Evaluates all rules of the instances that a topic belongs to, for counting only: nothing changes.
-    func measure(topic: UnsafeRawBufferPointer, into coverage: inout RuleCoverage) {
+    ///
+    /// - Parameter active: the instances that were not inactive before the reading, by rule and subject; brought up to date.
+    func measure(topic: UnsafeRawBufferPointer, active: inout Set<UInt64>, into coverage: inout RuleCoverage) {
         for run in router.entry(of: topic, in: self).runs {
             for route in run.routes {
                 let shard = shards[Int(route.shard)]
@@ -83,10 +85,13 @@ extension Engine {
                     shard.loadFields(source, route.subject, onlyCarried: false)
                     shard.loadExtras(rule.extras, source, route.subject, .change)
                     let isActive = shard.alertOf[number, route.subject] >= 0
+                    let instance = UInt64(UInt32(bitPattern: number)) << 32 | UInt64(UInt32(bitPattern: route.subject))
+                    let wasActive = active.contains(instance)
+                    if isActive != wasActive { if isActive { active.insert(instance) } else { active.remove(instance) } }
                     for level in rule.levels {
                         let place = level.name.map { "\($0) " } ?? ""
                         coverage.note(rule.rule.identity, "\(place)expr", level.condition.truth(shard.frame))
-                        if isActive, let recovery = level.recovery { coverage.note(rule.rule.identity, "\(place)resolve_expr", recovery.truth(shard.frame)) }
+                        if isActive || wasActive, let recovery = level.recovery { coverage.note(rule.rule.identity, "\(place)resolve_expr", recovery.truth(shard.frame)) }
                     }
                     shard.releaseFrame()
                 }

@@ -62,6 +62,8 @@ private struct TestRun {
     private var queue = Heap<Source>()
     private var changes: [TestChange]
     private var changesDone = 0
+    /// For coverage: the instances that are not inactive.
+    private var active: Set<UInt64> = []
     var coverage: RuleCoverage?
     var result: RuleTestResult
 
@@ -146,7 +148,7 @@ private struct TestRun {
     private mutating func measure(_ place: Int) {
         guard var counted = coverage else { return }
         coverage = nil
-        senders[place].topic.withUnsafeBytes { engine.measure(topic: $0, into: &counted) }
+        senders[place].topic.withUnsafeBytes { engine.measure(topic: $0, active: &active, into: &counted) }
         coverage = counted
     }
 
