@@ -32,6 +32,9 @@ let package = Package(
     products: [
         .executable(name: "nodesphere", targets: ["nodesphere"]),
         .library(name: "CEL", targets: ["CEL"]),
+        .executable(name: "cel-benchmark", targets: ["CELBenchmark"]),
+        .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
+        .executable(name: "latency-benchmark", targets: ["LatencyBenchmark"]),
     ],
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
@@ -67,9 +70,16 @@ let package = Package(
             ], swiftSettings: settings),
         library("TestSupport", ["RuleEngine"]),
 
+        .executableTarget(name: "CELBenchmark", dependencies: ["CEL"], path: "Benchmarks/CELBenchmark", swiftSettings: settings),
+        .target(name: "BenchmarkHarness", path: "Benchmarks/BenchmarkHarness", swiftSettings: settings),
+        .executableTarget(
+            name: "IngestBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/IngestBenchmark", swiftSettings: settings),
+        .executableTarget(
+            name: "LatencyBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/LatencyBenchmark", swiftSettings: settings),
+
         tests("CELTests", ["CEL"]),
-        tests("RuleEngineTests", ["RuleEngine", "CEL", "TestSupport"]),
-        tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"], exclude: ["Golden", "GoldenNotifications"]),
+        tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),
+        tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"], exclude: ["Golden", "GoldenNotifications", "RuleTests/Golden", "RuleTests/Mistakes"]),
         tests("NotificationChannelsTests", ["NotificationChannels", "RuleEngine", logging]),
         tests(
             "RESTInterfaceTests",
@@ -82,7 +92,7 @@ let package = Package(
             [
                 "RuleEngine", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels", "TestSupport",
                 logging,
-            ]),
+            ], exclude: ["Data", "Golden"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -1,9 +1,10 @@
 /* A publisher that costs as little as possible: MQTT 3.1.1 packets encoded beforehand, written in large pieces.
  *
- *   publisher PORT COUNT QOS TOPICS [RATE [WINDOW]]
+ *   publisher PORT COUNT QOS TOPICS [RATE [WINDOW [PREFIX]]]
  *
- * Topics are dev/00000/up and so on; payloads are JSON objects of 100 bytes. RATE is messages a second, 0 as fast as possible. With QoS 1 at most
- * WINDOW messages (2000) are unacknowledged. Prints one line of JSON: messages, seconds until all were sent (QoS 0) or acknowledged (QoS 1). */
+ * Topics are dev/00000/up and so on, or below another PREFIX than dev; payloads are JSON objects of 100 bytes. RATE is messages a second, 0 as fast as possible. With QoS 1 at most
+ * WINDOW messages (2000) are unacknowledged. Prints one line of JSON: messages, when it began (CLOCK_MONOTONIC), seconds until all were sent (QoS 0)
+ * or acknowledged (QoS 1). */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -53,10 +54,10 @@ static int open_session(int port) {
     return descriptor;
 }
 
-static size_t encode(unsigned char *at, long number, int qos, int topics) {
+static size_t encode(unsigned char *at, long number, int qos, int topics, const char *prefix) {
     char topic[32], payload[packet_limit];
     int device = (int)(number % topics);
-    int topic_size = snprintf(topic, sizeof topic, "dev/%05d/up", device);
+    int topic_size = snprintf(topic, sizeof topic, "%s/%05d/up", prefix, device);
     int size = snprintf(payload, sizeof payload, "{\"device\":\"dev-%05d\",\"seq\":%07ld,\"temperature\":%.2f,\"humidity\":%.1f,\"note\":\"", device,
                         number, 20 + (double)(number % 2000) / 100, 30 + (double)(number % 500) / 10);
     while (size < payload_size - 2) payload[size++] = '.';
@@ -86,14 +87,15 @@ static size_t encode(unsigned char *at, long number, int qos, int topics) {
 
 int main(int count, char **arguments) {
     if (count < 5) {
-        fprintf(stderr, "usage: publisher PORT COUNT QOS TOPICS [RATE [WINDOW]]\n");
+        fprintf(stderr, "usage: publisher PORT COUNT QOS TOPICS [RATE [WINDOW [PREFIX]]]\n");
         return 2;
     }
     long messages = atol(arguments[2]), window = count > 6 ? atol(arguments[6]) : 2000;
     int qos = atoi(arguments[3]), topics = atoi(arguments[4]);
     double rate = count > 5 ? atof(arguments[5]) : 0;
-    if (messages < 1 || topics < 1 || qos < 0 || qos > 1 || window < 1) {
-        fprintf(stderr, "publisher: COUNT, TOPICS and WINDOW are at least 1, QOS is 0 or 1\n");
+    const char *prefix = count > 7 ? arguments[7] : "dev";
+    if (messages < 1 || topics < 1 || qos < 0 || qos > 1 || window < 1 || strlen(prefix) > 12) {
+        fprintf(stderr, "publisher: COUNT, TOPICS and WINDOW are at least 1, QOS is 0 or 1, PREFIX has at most 12 bytes\n");
         return 2;
     }
     unsigned char *packets = malloc((size_t)messages * packet_limit);
@@ -101,7 +103,7 @@ int main(int count, char **arguments) {
     if (!packets || !offsets) fail("publisher: memory");
     for (long i = 0; i < messages; i++) {
         offsets[i] = size;
-        size += encode(packets + size, i, qos, topics);
+        size += encode(packets + size, i, qos, topics, prefix);
     }
     offsets[messages] = size;
 
@@ -136,6 +138,6 @@ int main(int count, char **arguments) {
     write_all(descriptor, goodbye, sizeof goodbye);
     shutdown(descriptor, SHUT_WR);
     while (read(descriptor, answers, sizeof answers) > 0) {}
-    printf("{\"messages\":%ld,\"qos\":%d,\"seconds\":%.6f}\n", messages, qos, ended - began);
+    printf("{\"messages\":%ld,\"qos\":%d,\"began\":%.6f,\"seconds\":%.6f}\n", messages, qos, began, ended - began);
     return 0;
 }

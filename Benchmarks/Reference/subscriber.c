@@ -2,7 +2,8 @@
  *
  *   subscriber PORT FILTER QOS COUNT [3.1.1|5]
  *
- * Prints "ready" once subscribed and, after COUNT messages, one line of JSON: messages, seconds from the first to the last, processor seconds. */
+ * Prints "ready" once subscribed and, after COUNT messages, one line of JSON: messages, when the last one came (CLOCK_MONOTONIC), seconds
+ * from the first to the last, processor seconds. */
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <stdio.h>
@@ -76,8 +77,8 @@ int main(int count, char **arguments) {
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
     double processor = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e-6;
-    printf("{\"messages\":%ld,\"seconds\":%.6f,\"processorSeconds\":%.6f,\"checksum\":%lu}\n", run.seen, run.ended - run.began, processor,
-           run.checksum);
+    printf("{\"messages\":%ld,\"ended\":%.6f,\"seconds\":%.6f,\"processorSeconds\":%.6f,\"checksum\":%lu}\n", run.seen, run.ended,
+           run.ended - run.began, processor, run.checksum);
     mosquitto_destroy(client);
     return 0;
 }

@@ -3,11 +3,11 @@ public import RuleEngine
 /// A message to a topic: the Alertmanager document, or what the payload's template says.
 public struct MQTTChannel: NotificationAttempting {
     public let kind = "mqtt"
-    private let configuration: MQTTConfiguration
+    private let configuration: MQTTChannelConfiguration
     private let publisher: (any MessagePublisher)?
     private let rendering: any NotificationTextRendering
 
-    public init(_ configuration: MQTTConfiguration, publisher: (any MessagePublisher)?, rendering: any NotificationTextRendering) {
+    public init(_ configuration: MQTTChannelConfiguration, publisher: (any MessagePublisher)?, rendering: any NotificationTextRendering) {
         self.configuration = configuration
         self.publisher = publisher
         self.rendering = rendering

@@ -4,7 +4,10 @@ import ArgumentParser
 struct NodeSphere: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "nodesphere", abstract: "Alerting and automation for fleets of MQTT devices.",
-        subcommands: [ServeCommand.self, CheckCommand.self, EvalCommand.self, DecodeCommand.self, CronCommand.self, TestCommand.self, ConfigCommand.self, VersionCommand.self])
+        subcommands: [
+            ServeCommand.self, CheckCommand.self, EvalCommand.self, DecodeCommand.self, CronCommand.self, TestCommand.self, ConfigCommand.self,
+            VersionCommand.self,
+        ])
 
     /// Exit status 2 for a command that was used wrongly, as every command promises.
     static func main() async {

@@ -96,3 +96,39 @@ import Testing
         #expect(result.diagnostics.contains { $0.code == "recursive-name" || $0.code == "limit" })
     }
 }
+
+/// Names that stand for expressions nest, too.
+@Suite struct InliningTests {
+    private struct Chain: NameResolver {
+        var length: Int
+
+        mutating func resolve(_ path: [PathElement], span: Span) -> NameResolution {
+            guard case .name(let name) = path[0], let number = Int(name.dropFirst()) else { return .unknown(nearest: nil, known: []) }
+            guard number < length else { return .constant(.int(1)) }
+            let source = String(repeating: "(", count: 30) + "n\(number + 1)" + String(repeating: " + 1)", count: 30)
+            return Environment().parse(source).expression.map { .expression($0) } ?? .unknown(nearest: nil, known: [])
+        }
+    }
+
+    @Test(arguments: [(3, true), (12, false), (40, false)])
+    func `names that stand for expressions may nest only so deep`(length: Int, isCompiled: Bool) throws {
+        let environment = Environment()
+        let expression = try #require(environment.parse("n0").expression)
+        var names = Chain(length: length)
+        let result = environment.compile(expression, names: &names, strings: InternedStrings())
+        #expect((result.program != nil) == isCompiled)
+        #expect(isCompiled || result.diagnostics.map(\.code).contains { $0 == "limit" || $0 == "recursive-name" })
+    }
+
+    @Test func `a macro of the host may join a single term`() throws {
+        var environment = Environment()
+        environment.add(
+            Macro("allOf", argumentCount: 1) { (call, span) throws(MacroFailure) in
+                Expression.Node(.logical(.and, call.arguments), span: span)
+            })
+        let expression = try #require(environment.parse("allOf(1 < 2)").expression)
+        var names = NoNames()
+        let program = try #require(environment.compile(expression, names: &names, strings: InternedStrings()).program)
+        #expect(Sample.withSlots([], InternedStrings()) { program.truth($0) } == .yes)
+    }
+}

@@ -58,7 +58,7 @@ private struct GroupLabelRendering: NotificationTextRendering {
                     ],
                     ["status": "resolved", "labels": ["alertname": .string(alertname), "device": "f2"], "annotations": [:]],
                 ],
-                "nodesphere": ["alerts": [["value": -9.5], ["value": nil]]],
+                "nodesphere": ["alerts": [["value": -9.5], ["value": .null]]],
             ])
     }
 
@@ -72,7 +72,8 @@ private struct GroupLabelRendering: NotificationTextRendering {
     @Test func `a topic's template is filled in, and the document goes to it`() async {
         let publisher = RecordingPublisher()
         let channel = MQTTChannel(
-            MQTTConfiguration(topic: NotificationText([.literal("alerts/"), .expression("group_labels.alertname")]), qos: 2, retain: true),
+            MQTTChannelConfiguration(
+                topic: NotificationText([.literal("alerts/"), .expression("group_labels.alertname")]), qos: 2, retain: true),
             publisher: publisher, rendering: GroupLabelRendering())
         #expect(await channel.attempt(notification()).result == .delivered)
         let json = notification().document.json
@@ -82,7 +83,7 @@ private struct GroupLabelRendering: NotificationTextRendering {
     @Test func `a payload of one's own takes the document's place`() async {
         let publisher = RecordingPublisher()
         let channel = MQTTChannel(
-            MQTTConfiguration(
+            MQTTChannelConfiguration(
                 topic: NotificationText(literal: "lamp"),
                 payload: NotificationText([.literal("on "), .expression("group_labels.alertname")])),
             publisher: publisher, rendering: GroupLabelRendering())
@@ -94,7 +95,7 @@ private struct GroupLabelRendering: NotificationTextRendering {
     func `a name that would make no topic is refused`(alertname: String, word: String) async {
         let publisher = RecordingPublisher()
         let channel = MQTTChannel(
-            MQTTConfiguration(topic: NotificationText([.expression("group_labels.alertname")])), publisher: publisher,
+            MQTTChannelConfiguration(topic: NotificationText([.expression("group_labels.alertname")])), publisher: publisher,
             rendering: GroupLabelRendering())
         guard case .rejected(let reason) = await channel.attempt(notification(alertname)).result else { Issue.record("published"); return }
         #expect(reason.contains(word) && publisher.messages.withLock { $0.isEmpty })
@@ -102,7 +103,7 @@ private struct GroupLabelRendering: NotificationTextRendering {
 
     @Test func `what cannot be filled in is refused, what cannot be published is tried again`() async {
         func attempt(_ text: NotificationText, _ publisher: (any MessagePublisher)?) async -> AttemptResult {
-            await MQTTChannel(MQTTConfiguration(topic: text), publisher: publisher, rendering: GroupLabelRendering()).attempt(
+            await MQTTChannel(MQTTChannelConfiguration(topic: text), publisher: publisher, rendering: GroupLabelRendering()).attempt(
                 notification())
         }
         let topic = NotificationText(literal: "t")
@@ -120,7 +121,8 @@ private struct GroupLabelRendering: NotificationTextRendering {
     @Test func `a set of channels gives each attempt to its own`() async {
         let publisher = RecordingPublisher()
         let receivers = [
-            Receiver(name: "both", channels: [.log(LogConfiguration()), .mqtt(MQTTConfiguration(topic: NotificationText(literal: "t")))])
+            Receiver(
+                name: "both", channels: [.log(LogConfiguration()), .mqtt(MQTTChannelConfiguration(topic: NotificationText(literal: "t")))])
         ]
         let set = ChannelSet(
             receivers: receivers, http: HTTPClient(), publisher: publisher, rendering: ConstantTextRendering(),

@@ -31,7 +31,7 @@ import Testing
                         "activeAt": "2023-11-14T22:13:20.000Z", "firedAt": "2023-11-14T22:13:21.000Z",
                         "resolvedAt": "2023-11-14T22:13:22.000Z", "shadow": false,
                     ]
-                ], "next": nil,
+                ], "next": .null,
             ])
     }
 

@@ -12,13 +12,13 @@ import Testing
         #expect(made.headers[.location] == "/api/v1/devices/f3")
         #expect(
             made.document == [
-                "id": "f3", "profile": nil, "config": ["max_pressure": 5], "labels": ["site": "oslo"],
+                "id": "f3", "profile": .null, "config": ["max_pressure": 5], "labels": ["site": "oslo"],
                 "effectiveConfig": ["max_pressure": 5],
             ])
         let replaced = try await server.ask(.put, "/api/v1/devices/f3", "{}")
         #expect(replaced.status == 200)
         #expect(replaced.headers[.location] == nil)
-        #expect(replaced.document == ["id": "f3", "profile": nil, "config": [:], "labels": [:], "effectiveConfig": [:]])
+        #expect(replaced.document == ["id": "f3", "profile": .null, "config": [:], "labels": [:], "effectiveConfig": [:]])
         #expect(try await server.get("/api/v1/devices/f3").document == replaced.document)
     }
 

@@ -26,7 +26,7 @@ import Testing
         }
         #expect(
             try await server.get("/api/v1/groups").document == [
-                "items": [["name": "a", "file": "rules/a.yaml", "yaml": "A"], ["name": "b", "file": nil, "yaml": "B"]], "next": nil,
+                "items": [["name": "a", "file": "rules/a.yaml", "yaml": "A"], ["name": "b", "file": .null, "yaml": "B"]], "next": .null,
             ])
     }
 
@@ -47,7 +47,7 @@ import Testing
         #expect(diagnostics.compactMap { $0["line"]?.int } == [2, 3])
         #expect(
             diagnostics.first == [
-                "file": "house", "line": 2, "column": 1, "severity": "error", "code": "bad-line", "message": "no 'bad' here", "hint": nil,
+                "file": "house", "line": 2, "column": 1, "severity": "error", "code": "bad-line", "message": "no 'bad' here", "hint": .null,
             ])
         #expect(await server.groupTexts.isEmpty)
     }

@@ -20,7 +20,7 @@ import Testing
                 "health": "error", "lastError": "no such key", "lastEvaluationAt": "2023-11-14T22:13:20.123Z", "evaluations": 42,
                 "instances": ["pending": 1, "firing": 2], "source": "alert: Too Warm\n",
             ])
-        #expect(try await server.get("/api/v1/rules").document == ["items": [reply.document], "next": nil])
+        #expect(try await server.get("/api/v1/rules").document == ["items": [reply.document], "next": .null])
     }
 
     @Test func `What a rule does not have is null`() async throws {

@@ -74,7 +74,7 @@ let notificationReader = NotificationFileReader(environment: Environment(arithme
                 url: .text("https://example.org"),
                 http: HTTPConfiguration(authorization: .credentials(scheme: "Bearer", .text("token")))),
         ]
-        let bus = MQTTConfiguration(
+        let bus = MQTTChannelConfiguration(
             topic: NotificationText([.literal("alerts/"), .expression("group_labels.alertname")]),
             payload: NotificationText([.literal("x "), .expression("status")]), qos: 2, retain: true)
         #expect(

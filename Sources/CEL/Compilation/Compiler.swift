@@ -85,6 +85,7 @@ struct Compiler {
     var scope: [Variable] = []
     var blockTypes: [[Variable]] = []
     private var nodeCount = 0
+    private var depth = 0
     private var inliningDepth = 0
     /// Where a name stands whose expression is being inlined: spans inside it belong to another text.
     private var inlinedAt: Span?
@@ -133,6 +134,16 @@ struct Compiler {
 
     mutating func compile(_ node: Expression.Node) -> Compiled {
         nodeCount += 1
+        depth += 1
+        defer { depth -= 1 }
+        // Names that stand for expressions, and macros of the host, may nest deeper than any source text.
+        if depth > environment.limits.depth + 64 {
+            if !isOverLimit {
+                report(node.span, "limit", "an expression may be nested at most \(environment.limits.depth) deep, names expanded")
+            }
+            isOverLimit = true
+            return fault(.limit, "nested too deep", node.span)
+        }
         if nodeCount > environment.limits.nodes {
             if !isOverLimit {
                 report(node.span, "limit", "an expression may have at most \(environment.limits.nodes) parts, names expanded")
@@ -157,6 +168,10 @@ struct Compiler {
             return Compiled(operation: NotOperation(compiled.operation, span: place(node.span)), type: .bool)
         case .binary(let operation, let left, let right): return compileBinary(operation, left, right, node)
         case .logical(let operation, let terms):
+            // The parser joins two terms at least; a macro of the host may not.
+            guard terms.count > 1 else {
+                return terms.first.map { compile($0) } ?? constant(.bool(operation == .and), node.span)
+            }
             let compiled = terms.map { term in
                 let compiled = compile(term)
                 expectBool(compiled, term, operation.rawValue)
@@ -188,14 +203,14 @@ struct Compiler {
     /// Replaces an operation whose operands are all constants by its value; one that fails is left to fail when it is evaluated.
     private func folded(_ compiled: Compiled, _ node: Expression.Node) -> Compiled {
         guard !isTracing, compiled.operation.isFoldable else { return compiled }
-        let limits = Limits(steps: 10_000, memory: 65_536)
         let value: Value? = withUnsafeTemporaryAllocation(of: Slot.self, capacity: 1) { slots in
             slots.initialize(repeating: .missing)
             return withUnsafeTemporaryAllocation(of: Local.self, capacity: 1) { locals in
                 locals.initialize(repeating: .unbound)
                 // Both buffers have room for one element, so both have a base address.
                 var frame = Frame(
-                    slots: slots.baseAddress!, locals: locals.baseAddress!, strings: Unmanaged.passUnretained(strings), limits: limits)
+                    slots: slots.baseAddress!, locals: locals.baseAddress!, strings: Unmanaged.passUnretained(strings), steps: 10_000,
+                    memory: 65_536)
                 return try? compiled.operation.value(&frame)
             }
         }

@@ -16,7 +16,7 @@ extension Compiler {
         let span = place(node.span)
         if operation == .in {
             if !b.type.mayBe(.list(.dyn)), !b.type.mayBe(.map(.dyn, .dyn)) { mismatchOperands(operation, left, a, right, b, node) }
-            return Compiled(operation: MembershipOperation(a.operation, b.operation, span: span), type: .bool)
+            return Compiled(operation: MembershipOperation(a.operation, b.operation, strings: strings, span: span), type: .bool)
         }
         if let comparison = Comparison(operation) {
             if !comparison.isEquality, !areOrdered(a.type, b.type) { mismatchOperands(operation, left, a, right, b, node) }

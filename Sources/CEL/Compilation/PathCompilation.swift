@@ -178,7 +178,7 @@ extension Compiler {
                 ? path.nodes[path.nodes.count - 1].span : first
             report(
                 span, "unknown-name", "unknown name '\(name(path, span == first ? 1 : path.nodes.count))'",
-                hint: unknown.nearest.map { "did you mean '\($0)'?" }, notes: notes)
+                hint: (unknown.nearest ?? nearest(name(path, 1), unknown.known)).map { "did you mean '\($0)'?" }, notes: notes)
         }
         return fault(.unknownName, "unknown name '\(full)'", path.nodes[path.nodes.count - 1].span)
     }

@@ -194,6 +194,8 @@ extension Value {
 /// The number grammar of JSON (RFC 8259 §6).
 enum JSONNumber {
     static func parse(_ text: String) -> Double? {
+        // Nobody means a longer text to be a number, and reading one would take time that no limit counts.
+        guard text.utf8.count <= 512 else { return nil }
         let isNumber = text.withBytes { bytes in end(of: bytes, from: 0) == bytes.count }
         guard isNumber else { return nil }
         return Double(text)

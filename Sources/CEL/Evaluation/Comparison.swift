@@ -130,10 +130,21 @@ func bothValues(_ left: Operation, _ right: Operation, _ frame: inout Frame) thr
     do throws(Fault) {
         a = try left.value(&frame)
     } catch {
-        if error.code == .missingName { _ = try right.value(&frame) }
+        if error.code == .missingName { try right.throwRealError(&frame) }
         throw error
     }
     return (a, try right.value(&frame))
+}
+
+extension Operation {
+    /// Evaluates only to see whether there is an error that is more than a missing name.
+    func throwRealError(_ frame: inout Frame) throws(Fault) {
+        do throws(Fault) {
+            _ = try value(&frame)
+        } catch {
+            if error.code != .missingName { throw error }
+        }
+    }
 }
 
 extension Comparison {
@@ -143,7 +154,7 @@ extension Comparison {
             if case .string(let text) = b, a.isNumber, let number = JSONNumber.parse(text) { return holds(order(a, .double(number))) }
         }
         if isEquality { return try frame.areEqual(a, b, span) == (self == .equal) }
-        if case .string(let text) = a, text.utf8.count > 256 { try frame.charge(text.utf8.count / 32, span) }
+        try frame.chargeKey(a, span)
         guard let order = a.order(to: b) else { throw Fault(noOverload: rawValue, a.kind, b.kind, span) }
         return holds(order)
     }
@@ -163,11 +174,50 @@ extension Value {
 /// `x in list`, `key in map`.
 final class MembershipOperation: Operation, @unchecked Sendable {
     let element: Operation, collection: Operation
+    /// The elements of a constant list of scalars; nil for any other collection.
+    private let constants: [Slot]?
 
-    init(_ element: Operation, _ collection: Operation, span: Span) {
+    init(_ element: Operation, _ collection: Operation, strings: InternedStrings, span: Span) {
         self.element = element
         self.collection = collection
+        constants = element.isScalar ? MembershipOperation.scalars(collection, strings) : nil
         super.init(span: span)
+    }
+
+    private static func scalars(_ collection: Operation, _ strings: InternedStrings) -> [Slot]? {
+        guard case .list(let elements)? = (collection as? ConstantOperation)?.constant, elements.count <= 64 else { return nil }
+        var slots: [Slot] = []
+        for element in elements {
+            if case .string(let text) = element {
+                slots.append(Slot(interned: strings.intern(text)))
+            } else {
+                guard let slot = Slot(inline: element) else { return nil }
+                slots.append(slot)
+            }
+        }
+        return slots
+    }
+
+    override func truth(_ frame: inout Frame) -> Program.Truth {
+        guard let constants else { return super.truth(&frame) }
+        let wanted = element.scalar(&frame)
+        switch wanted.kind {
+        case .object: return super.truth(&frame)
+        case .missing: return .missing
+        case .error: return .error
+        default: break
+        }
+        for candidate in constants {
+            if candidate.kind == wanted.kind, candidate.kind == .string {
+                if candidate.bits == wanted.bits { return .yes }
+            } else if Comparison.equal.truth(wanted, candidate, strings: frame.strings) ?? .error == .yes {
+                return .yes
+            } else if wanted.kind == .timestamp || wanted.kind == .uint || candidate.kind == .uint {
+                // Pairs that slots alone do not compare.
+                return super.truth(&frame)
+            }
+        }
+        return .no
     }
 
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
@@ -180,6 +230,7 @@ final class MembershipOperation: Operation, @unchecked Sendable {
             }
             return .bool(false)
         case .map(let map):
+            try frame.chargeKey(wanted, span)
             guard let key = MapKey(lookingUp: wanted) else { return .bool(false) }
             return .bool(map.storage.position(of: key) != nil)
         default:

@@ -91,6 +91,18 @@ final class QuantifierOperation: Operation, @unchecked Sendable {
         return result
     }
 
+    /// The comparison of the element that decided, else of the last one.
+    override func decidingComparison(_ frame: inout Frame) -> DecidingComparison? {
+        let deciding: Program.Truth = isAll ? .no : .yes
+        var found: DecidingComparison?
+        try? forEach(range, loop, &frame) { (frame) throws(Fault) in
+            let truth = predicate.truth(&frame)
+            if truth.isDefinite { found = predicate.decidingComparison(&frame) ?? found }
+            return truth != deciding
+        }
+        return found
+    }
+
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
         var pending: Fault?
         var isDecided = false
@@ -212,10 +224,12 @@ final class TransformMapOperation: Operation, @unchecked Sendable {
                 for position in 0..<map.count {
                     let entry = map.storage.entry(position)
                     try frame.charge(1, span)
+                    try frame.chargeKey(entry.key, span)
                     try frame.allocate(MemoryLayout<CELMap.Entry>.stride, span)
                     try builder.put(entry.key, entry.value, transform.span)
                 }
             } else if let key = frame.locals[loop.first].pointer?.pointee {
+                try frame.chargeKey(key, span)
                 try frame.allocate(MemoryLayout<CELMap.Entry>.stride, span)
                 try builder.put(key, value, transform.span)
             }

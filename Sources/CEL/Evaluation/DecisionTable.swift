@@ -28,6 +28,8 @@ final class DecisionTable: @unchecked Sendable {
         case string
         /// Of a bool slot.
         case truth
+        /// Whether a slot has a value.
+        case presence
         /// Of a slot with any constant, and with another slot.
         case constant, slots
     }
@@ -84,6 +86,8 @@ final class DecisionTable: @unchecked Sendable {
                 let slot = slots[Int(row.pointee.slot)]
                 isPlain = slot.kind == .bool
                 holds = slot.bits != 0
+            case .presence:
+                holds = slots[Int(row.pointee.slot)].kind != .missing
             case .constant, .slots:
                 isPlain = false
             }
@@ -157,6 +161,9 @@ private struct Builder {
         case let constant as ConstantOperation:
             guard case .bool(let flag) = constant.constant else { return Builder.ask }
             return flag ? onTrue : onFalse
+        case let presence as HasSlotOperation:
+            guard let slot = UInt16(exactly: presence.index) else { return Builder.ask }
+            return append(DecisionTable.Row(slot: slot, onTrue: onTrue, onFalse: onFalse, test: .presence))
         default:
             guard let atom = Atom(operation) else { return Builder.ask }
             return emit(atom, isBare: operation is SlotOperation, onTrue: onTrue, onFalse: onFalse)
@@ -195,6 +202,10 @@ private struct Builder {
             row.bits = UInt64(constants.count)
             constants.append(constant)
         }
+        return append(row)
+    }
+
+    private mutating func append(_ row: DecisionTable.Row) -> UInt16? {
         guard let position = UInt16(exactly: rows.count) else { return nil }
         rows.append(row)
         return position

@@ -108,16 +108,16 @@ extension Program {
 extension Value {
     /// The value's text, cut after 120 characters: explanations are for reading.
     var summary: String {
-        let text = bounded(4).description
+        let text = bounded(3).description
         return text.unicodeScalars.count <= 120 ? text : String(text.unicodeScalars.prefix(119)) + "…"
     }
 
     /// Only the first elements of lists and maps, few levels deep, so that writing it is cheap.
     private func bounded(_ depth: Int) -> Value {
         switch self {
-        case .list(let elements): .list(depth == 0 ? [] : elements.prefix(40).map { $0.bounded(depth - 1) })
+        case .list(let elements): .list(depth == 0 ? [] : elements.prefix(12).map { $0.bounded(depth - 1) })
         case .map(let map):
-            .map(CELMap(depth == 0 ? [] : map.pairs.prefix(40).map { (key: $0.key, value: $0.value.bounded(depth - 1)) }) ?? CELMap())
+            .map(CELMap(depth == 0 ? [] : map.pairs.prefix(12).map { (key: $0.key, value: $0.value.bounded(depth - 1)) }) ?? CELMap())
         case .string(let text): .string(String(text.unicodeScalars.prefix(200)))
         case .bytes(let octets): .bytes(Array(octets.prefix(200)))
         case .optional(let optional): depth == 0 ? .optional(.none) : .optional(OptionalValue(optional.wrapped?.bounded(depth - 1)))

@@ -1,6 +1,6 @@
 /// Why an evaluation has no value.
 public struct EvaluationError: Error, Sendable, Hashable {
-    public enum Code: String, Sendable, Hashable {
+    public enum Code: String, Sendable, Hashable, CaseIterable {
         case missingName = "missing-name"
         case unknownName = "unknown-name"
         case unknownFunction = "unknown-function"

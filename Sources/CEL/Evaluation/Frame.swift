@@ -10,12 +10,12 @@ struct Frame {
     /// Set while an evaluation is explained.
     var trace: Unmanaged<Trace>?
 
-    init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<Local>, strings: Unmanaged<InternedStrings>, limits: Limits) {
+    init(slots: UnsafePointer<Slot>, locals: UnsafeMutablePointer<Local>, strings: Unmanaged<InternedStrings>, steps: Int, memory: Int) {
         self.slots = slots
         self.locals = locals
         table = strings
-        steps = limits.steps
-        memory = limits.memory
+        self.steps = steps
+        self.memory = memory
     }
 
     var strings: InternedStrings { table.takeUnretainedValue() }
@@ -39,6 +39,16 @@ struct Frame {
             throw Fault(.limit, span, "the expression's values take too much memory")
         }
         memory = rest
+    }
+
+    /// Takes the steps it costs to read a long string or bytes: to hash a key, to compare.
+    @inline(__always)
+    mutating func chargeKey(_ value: Value, _ span: Span) throws(Fault) {
+        switch value {
+        case .string(let text): if text.utf8.count > 256 { try charge(text.utf8.count / 32, span) }
+        case .bytes(let octets): if octets.count > 256 { try charge(octets.count / 32, span) }
+        default: break
+        }
     }
 
     /// CEL's `==`, its work charged.

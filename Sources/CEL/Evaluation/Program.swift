@@ -34,8 +34,7 @@ public final class Program: Sendable {
 
     let strings: InternedStrings
     let root: Operation
-    /// The same two once more, read without counting references: the program holds them for as long as it is used.
-    private let tree: Unmanaged<Operation>
+    /// The same table once more, read without counting references: the program holds it for as long as it is used.
     private let table: Unmanaged<InternedStrings>
     private let isScalar: Bool
     let localCount: Int
@@ -55,7 +54,6 @@ public final class Program: Sendable {
         self.functionsUsed = functionsUsed
         self.resultType = resultType
         self.strings = strings
-        tree = Unmanaged.passUnretained(root)
         table = Unmanaged.passUnretained(strings)
         isScalar = root.isScalar
         self.limits = limits
@@ -72,14 +70,14 @@ public final class Program: Sendable {
 
     @inline(never)
     private func generalTruth(_ slots: UnsafePointer<Slot>) -> Truth {
-        withFrame(slots) { frame in tree._withUnsafeGuaranteedRef { $0.truth(&frame) } }
+        root.truth(slots, table, limits.steps, limits.memory, locals: localCount)
     }
 
     /// Evaluates to a number or another value that a slot holds inline; `.missing`, or `.error` for errors and for values that do not fit.
     public func number(_ slots: UnsafePointer<Slot>) -> Slot {
         let result = withFrame(slots) { frame in
             if isScalar {
-                let scalar = tree._withUnsafeGuaranteedRef { $0.scalar(&frame) }
+                let scalar = root.scalar(&frame)
                 if scalar.kind != .object { return scalar }
             }
             do throws(Fault) {
@@ -122,7 +120,7 @@ public final class Program: Sendable {
         withUnsafeTemporaryAllocation(of: Local.self, capacity: max(1, count ?? localCount)) { locals in
             locals.initialize(repeating: .unbound)
             // The capacity is at least 1, so the buffer has a base address.
-            var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: table, limits: limits)
+            var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: table, steps: limits.steps, memory: limits.memory)
             return body(&frame)
         }
     }
@@ -134,6 +132,21 @@ extension Program.Outcome {
             self = .missing(name: name)
         } else {
             self = .error(fault.error)
+        }
+    }
+}
+
+extension Operation {
+    /// The truth over slots, in a frame of its own. A method of the operation and not of the program: that way no reference is counted.
+    @inline(never)
+    fileprivate final func truth(
+        _ slots: UnsafePointer<Slot>, _ strings: Unmanaged<InternedStrings>, _ steps: Int, _ memory: Int, locals count: Int
+    ) -> Program.Truth {
+        withUnsafeTemporaryAllocation(of: Local.self, capacity: max(1, count)) { locals in
+            locals.initialize(repeating: .unbound)
+            // The capacity is at least 1, so the buffer has a base address.
+            var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: strings, steps: steps, memory: memory)
+            return truth(&frame)
         }
     }
 }
@@ -221,6 +234,6 @@ public struct DecidingComparison: Sendable {
 extension DecidingComparison: CustomStringConvertible {
     /// `29.7 > 30.0 is false`.
     public var description: String {
-        "\(left.description) \(comparison.rawValue) \(right.description) is \(holds)"
+        "\(left.summary) \(comparison.rawValue) \(right.summary) is \(holds)"
     }
 }

@@ -67,6 +67,7 @@ final class OptionalSelectOperation: Operation, @unchecked Sendable {
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
         var container = try operand.value(&frame)
         let key = try key.value(&frame)
+        try frame.chargeKey(key, span)
         if case .optional(let optional) = container {
             guard let wrapped = optional.wrapped else { return container }
             container = wrapped
@@ -90,6 +91,7 @@ final class IndexOperation: Operation, @unchecked Sendable {
 
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
         let (container, key) = try bothValues(operand, key, &frame)
+        try frame.chargeKey(key, span)
         if case .optional(let optional) = container {
             guard let wrapped = optional.wrapped else { return container }
             return .optional(try wrapped.element(at: key, span).map { OptionalValue($0) } ?? .none)
@@ -170,8 +172,16 @@ final class ListOperation: Operation, @unchecked Sendable {
         try frame.allocate(listBytes(elements.count), span)
         var result: [Value] = []
         result.reserveCapacity(elements.count)
-        for element in elements {
-            let value = try element.operation.value(&frame)
+        for (index, element) in elements.enumerated() {
+            let value: Value
+            do throws(Fault) {
+                value = try element.operation.value(&frame)
+            } catch {
+                if error.code == .missingName {
+                    for other in elements[(index + 1)...] { try other.operation.throwRealError(&frame) }
+                }
+                throw error
+            }
             guard element.isOptional else {
                 result.append(value)
                 continue
@@ -199,6 +209,7 @@ final class MapOperation: Operation, @unchecked Sendable {
         var builder = CELMap.Builder(capacity: entries.count)
         for entry in entries {
             let key = try entry.key.value(&frame)
+            try frame.chargeKey(key, span)
             var value = try entry.value.value(&frame)
             if entry.isOptional {
                 guard case .optional(let optional) = value else { throw Fault(noOverload: "?entry", [value.kind], entry.value.span) }

@@ -43,7 +43,7 @@ enum StringTest: String, Sendable {
         guard case .string(let text) = text, case .string(let part) = part else {
             throw Fault(noOverload: rawValue, [text.kind, part.kind], span)
         }
-        if self == .contains, text.utf8.count > 64 { try frame.charge(searchSteps(text, part), span) }
+        if text.utf8.count > 64 { try frame.charge(self == .contains ? searchSteps(text, part) : part.utf8.count / 64, span) }
         return text.withBytes { text in
             part.withBytes { part in
                 switch self {

@@ -60,6 +60,7 @@ enum ListFunctions {
             var others: [Value] = []
             for element in elements {
                 try frame.charge(1, span)
+                try frame.chargeKey(element, span)
                 if let key = MapKey(lookingUp: element) {
                     guard seen.insert(key.value, .null) == .inserted else { continue }
                 } else {

@@ -99,8 +99,9 @@ final class IPAddress: OpaqueValue {
     init(octets: [UInt8]) { self.octets = octets }
 
     convenience init?(_ text: String) {
+        guard text.utf8.count <= 64 else { return nil }
         let bytes = Array(text.utf8)
-        guard bytes.count <= 64, let octets = bytes.contains(UInt8(ascii: ":")) ? IPAddress.version6(bytes) : IPAddress.version4(bytes)
+        guard let octets = bytes.contains(UInt8(ascii: ":")) ? IPAddress.version6(bytes) : IPAddress.version4(bytes)
         else {
             return nil
         }
@@ -206,6 +207,7 @@ final class CIDRBlock: OpaqueValue {
     }
 
     convenience init?(_ text: String) {
+        guard text.utf8.count <= 80 else { return nil }
         let bytes = Array(text.utf8)
         guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")),
             let address = IPAddress(String(decoding: bytes[..<slash], as: UTF8.self))

@@ -1,4 +1,5 @@
 internal import CRE2
+internal import Synchronization
 
 /// A compiled RE2 pattern. Matching takes time linear in the text, whatever the pattern.
 final class Pattern: @unchecked Sendable {
@@ -66,6 +67,8 @@ final class PatternOperation: Operation, @unchecked Sendable {
     let pattern: Pattern?
     let maximumMemory: Int
     let body: PatternFunctions.Body
+    /// The pattern that was compiled last: one that comes from a variable is mostly the same again.
+    private let last = Mutex<(source: String, pattern: Pattern)?>(nil)
 
     init(_ name: String, _ arguments: [Operation], pattern: Pattern?, maximumMemory: Int, body: @escaping PatternFunctions.Body, span: Span)
     {
@@ -84,7 +87,7 @@ final class PatternOperation: Operation, @unchecked Sendable {
         if let pattern, arguments.count == 2 {
             do throws(Fault) {
                 if case .string(let text) = try arguments[0].value(&frame), name == "matches" {
-                    try frame.charge(text.utf8.count / 8, span)
+                    try frame.charge(text.utf8.count / 4, span)
                     return pattern.matches(text) ? .yes : .no
                 }
             } catch {
@@ -99,16 +102,23 @@ final class PatternOperation: Operation, @unchecked Sendable {
         guard case .string(let text) = values[0], case .string(let source) = values[1] else {
             throw Fault(noOverload: name, values.map(\.kind), span)
         }
-        try frame.charge(text.utf8.count / 8, span)
+        try frame.charge(text.utf8.count / 4, span)
         if let pattern { return try body(pattern, text, values, &frame, span) }
-        try frame.charge(1000 &+ source.utf8.count &* 16, span)
-        let compiled: Pattern
+        return try body(try compiled(source, &frame), text, values, &frame, span)
+    }
+
+    private func compiled(_ source: String, _ frame: inout Frame) throws(Fault) -> Pattern {
+        try frame.charge(8 &+ source.utf8.count / 32, span)
+        if let known = last.withLock({ $0 }), known.source.hasSameBytes(as: source) { return known.pattern }
+        // The most a pattern within its bound of memory takes is some milliseconds.
+        try frame.charge(20_000 &+ source.utf8.count &* 16, span)
         do throws(Pattern.Failure) {
-            compiled = try Pattern(source, maximumMemory: maximumMemory)
+            let pattern = try Pattern(source, maximumMemory: maximumMemory)
+            last.withLock { $0 = (source, pattern) }
+            return pattern
         } catch {
             throw Fault(.badPattern, span, "bad regular expression: \(error.message)")
         }
-        return try body(compiled, text, values, &frame, span)
     }
 }
 

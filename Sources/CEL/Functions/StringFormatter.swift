@@ -52,6 +52,8 @@ struct StringFormatter {
 
     private mutating func append(_ verb: UInt8, _ value: Value, _ precision: Int?, _ frame: inout Frame) throws(Fault) {
         let shown: String
+        // A double may have a thousand digits to work out.
+        if verb == UInt8(ascii: "f") || verb == UInt8(ascii: "e") { try frame.charge(100, span) }
         switch verb {
         case UInt8(ascii: "s"):
             try appendText(value, &frame)

@@ -34,7 +34,8 @@ enum TimeFunctions {
             })
         let zoned = StandardFunction(
             name, .member, [.of(.timestamp, .string, to: .int)],
-            .binary { (value, zone, _, span) throws(Fault) in
+            .binary { (value, zone, frame, span) throws(Fault) in
+                try frame.charge(8, span)
                 guard case .timestamp(let instant) = value, case .string(let zone) = zone else {
                     throw Fault(noOverload: name, [value.kind, zone.kind], span)
                 }

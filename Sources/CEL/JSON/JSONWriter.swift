@@ -134,12 +134,16 @@ struct JSONWriter {
 }
 
 extension Value {
-    /// The value as JSON text; what JSON has no form for (NaN, bytes, timestamps, durations, types) becomes a string.
-    public var json: String {
-        var writer = JSONWriter()
+    /// The value as JSON text; what JSON has no form for (NaN, bytes, timestamps, durations, types) becomes a string. Nil when the text would
+    /// be longer than so many bytes: a value may share its parts, and its text be exponentially larger than it.
+    public func json(maximumLength: Int) -> String? {
+        var writer = JSONWriter(maximumLength: maximumLength)
         writer.value(self)
-        return writer.text
+        return writer.isFull ? nil : writer.text
     }
+
+    /// The value as JSON text of at most 16 MiB; `null` for one that is larger.
+    public var json: String { json(maximumLength: 16 << 20) ?? "null" }
 }
 
 /// RFC 4648 §4.

@@ -145,7 +145,11 @@ struct Printer {
 
     // MARK: values
 
+    /// Values may share their parts: their text is cut where it would grow beyond all measure.
+    private static let maximumLength = 16 << 20
+
     mutating func print(_ value: Value) {
+        if text.utf8.count > Printer.maximumLength { return }
         switch value {
         case .null: text += "null"
         case .bool(let flag): text += flag ? "true" : "false"

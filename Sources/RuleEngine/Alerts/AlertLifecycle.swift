@@ -35,7 +35,7 @@ struct AlertLifecycle: Equatable {
     var level: Int8 = -1
     /// Fired because of silence: the next reading decides anew.
     var isMissing = false
-    var recoveringSince: Instant?
+    private var recoveringAt: Instant = .distantFuture
     /// Since when the condition of each level has been true, `distantFuture` when it is not. The first apart, since most rules have one level.
     private var firstTrueSince: Instant = .distantFuture
     private var otherTrueSince: [Instant] = []
@@ -45,6 +45,11 @@ struct AlertLifecycle: Equatable {
     }
 
     var levelCount: Int { otherTrueSince.count + 1 }
+
+    var recoveringSince: Instant? {
+        get { recoveringAt == .distantFuture ? nil : recoveringAt }
+        set { recoveringAt = newValue ?? .distantFuture }
+    }
 
     func trueSince(_ level: Int) -> Instant? {
         let since = level == 0 ? firstTrueSince : otherTrueSince[level - 1]
@@ -69,8 +74,12 @@ struct AlertLifecycle: Equatable {
     }
 
     /// One evaluation at `now`. `conditions[l]` and `recoveries[l]` are what level l's `expr` and `resolve_expr` (without one: the contrary of `expr`) said;
-    /// `.missing` and `.error` leave that level as it was, which is also how a timer steps: nothing new is known but the time.
-    mutating func step(conditions: UnsafePointer<Program.Truth>, recoveries: UnsafePointer<Program.Truth>, timing: LifecycleTiming, now: Instant, isTimer: Bool = false) -> Change {
+    /// `.missing` and `.error` leave that level as it was, which is also how a timer steps: nothing new is known but the time. Only a timer makes
+    /// something happen because time has passed, so that it happens at its own instant and in the order of timers.
+    mutating func step(
+        conditions: UnsafePointer<Program.Truth>, recoveries: UnsafePointer<Program.Truth>, timing: LifecycleTiming, now: Instant,
+        isTimer: Bool = false
+    ) -> Change {
         for place in 0..<levelCount {
             switch conditions[place] {
             case .yes: if trueSince(place) == nil { setTrueSince(place, now) }
@@ -79,12 +88,12 @@ struct AlertLifecycle: Equatable {
             }
         }
         if isMissing, !isTimer { return decideAnew(conditions: conditions, timing: timing, now: now) }
-        let matured = worstMatured(timing, now)
+        let reached = isTimer ? now : .distantPast
+        let matured = worstMatured(timing, reached)
         switch phase {
         case .inactive, .pending:
             if matured >= 0 { return fire(at: matured) }
-            let isPending = (0..<levelCount).contains { trueSince($0) != nil }
-            if isPending {
+            if hasTrueLevel {
                 defer { phase = .pending }
                 return phase == .inactive ? .becamePending : .none
             }
@@ -92,13 +101,15 @@ struct AlertLifecycle: Equatable {
             phase = .inactive
             return .dropped
         case .nodata: return .none
-        case .firing, .recovering: return stepFiring(conditions, recoveries, timing, now, matured)
+        case .firing, .recovering:
+            return stepFiring(conditions, recoveries, timing, reached, matured, at: now)
         }
     }
 
     private mutating func stepFiring(
-        _ conditions: UnsafePointer<Program.Truth>, _ recoveries: UnsafePointer<Program.Truth>, _ timing: LifecycleTiming, _ now: Instant,
-        _ matured: Int
+        _ conditions: UnsafePointer<Program.Truth>, _ recoveries: UnsafePointer<Program.Truth>, _ timing: LifecycleTiming,
+        _ reached: Instant,
+        _ matured: Int, at now: Instant
     ) -> Change {
         let own = Int(level)
         if matured > own {
@@ -128,7 +139,7 @@ struct AlertLifecycle: Equatable {
             return .none
         }
         if phase == .recovering {
-            guard let recoveringSince, now >= recoveringSince + timing.keepFiring else { return .none }
+            guard let recoveringSince, reached >= recoveringSince + timing.keepFiring else { return .none }
         }
         return end()
     }
@@ -140,14 +151,30 @@ struct AlertLifecycle: Equatable {
         let matured = worstMatured(timing, now)
         guard matured >= 0 else { return end() }
         isMissing = false
-        let wasFiring = phase == .firing && Int(level) == matured
+        let change = phase != .firing ? Change.fired : Int(level) == matured ? .none : .levelChanged
         phase = .firing
         level = Int8(matured)
-        return wasFiring ? .none : .levelChanged
+        return change
     }
 
-    private func worstMatured(_ timing: LifecycleTiming, _ now: Instant) -> Int {
-        (0..<levelCount).last { place in trueSince(place).map { now >= $0 + timing.pending[place] } ?? false } ?? -1
+    /// The worst level whose condition has been true for its `for`, as far as time is `reached`; -1 for none.
+    private func worstMatured(_ timing: LifecycleTiming, _ reached: Instant) -> Int {
+        var place = levelCount - 1
+        while place >= 0 {
+            if let since = trueSince(place), timing.pending[place] == 0 || reached >= since + timing.pending[place] { return place }
+            place -= 1
+        }
+        return -1
+    }
+
+    /// Whether the condition of a level is true.
+    var hasTrueLevel: Bool { (0..<levelCount).contains { trueSince($0) != nil } }
+
+    /// What goes on when an episode has resolved while the condition of another level, which has not been true for its `for`, is true.
+    var remainder: AlertLifecycle {
+        var next = AlertLifecycle(levels: levelCount)
+        for place in 0..<levelCount { next.setTrueSince(place, trueSince(place)) }
+        return next
     }
 
     private mutating func fire(at place: Int) -> Change {

@@ -39,7 +39,8 @@ extension AlertRecord {
 
     /// Nil for a document that is not of this form or of a version that this build does not know.
     public init?(document: Document) {
-        guard let id = document["id"]?.string, document["version"]?.int == Self.formatVersion, let group = document["group"]?.string, let alert = document["alert"]?.string,
+        guard let id = document["id"]?.string, document["version"]?.int == Self.formatVersion, let group = document["group"]?.string,
+            let alert = document["alert"]?.string,
             let key = document["key"]?.array?.map(\.string), !key.contains(nil),
             let state = document["state"]?.string.flatMap(AlertState.init), let activeAt = document["activeAtNanoseconds"]?.int,
             let ordinal = document["ordinal"]?.int, let transition = document["transition"]?.int,

@@ -8,22 +8,28 @@ public final class Engine {
     let context: EngineContext
     var shards: [EngineShard]
     var router: TopicRouter
-    /// Between a start or reconnect and the end of its backlog, overdue timers wait.
-    private(set) var isReadingBacklog = false
+    /// Rules with `every`, and the next look at subjects that can be forgotten.
+    private var clock = TimerQueue()
     private var sweepAt = Instant.distantFuture
-    private var everyAt: [Int32: Instant] = [:]
+    private var hasStarted = false
+    /// Ordinals of timers that run late, at instants that may have had inputs already.
+    private var lateOrdinal: Int64 = 1 << 32
+    /// Numbers out of range that decoders of earlier plans met.
+    private var earlierNumbersOutOfRange: UInt64 = 0
 
     public init(plan: EvaluationPlan, settings: EngineSettings = EngineSettings()) {
         let context = EngineContext(plan: plan, settings: settings)
         self.context = context
-        shards = (0..<max(1, settings.shards)).map { EngineShard(context: context, number: $0) }
+        shards = (0..<min(max(1, settings.shards), 1024)).map { EngineShard(context: context, number: $0) }
         router = TopicRouter(plan: plan)
+        for shard in shards { for source in shard.sources { shard.fillVariables(of: source) } }
     }
 
     public var plan: EvaluationPlan { context.plan }
+    public var isReadingBacklog: Bool { context.isReadingBacklog }
     public var counters: EngineCounters {
-        var counters = context.counters
-        counters.numbersOutOfRange = router.numbersOutOfRange
+        var counters = context.totals
+        counters.numbersOutOfRange = earlierNumbersOutOfRange &+ router.numbersOutOfRange
         return counters
     }
 
@@ -31,55 +37,68 @@ public final class Engine {
 
     /// When something happens by time alone; nil when nothing is due.
     public var nextDue: Instant? {
-        if isReadingBacklog { return nil }
-        let timers = shards.compactMap { $0.timers.next?.due }
-        return (timers + [context.nextOwnAlertEnd, sweepAt, everyAt.values.min()].compactMap { $0 }.filter { $0 != .distantFuture }).min()
+        guard !context.isReadingBacklog, case let due = earliestTimer, due != .distantFuture else { return nil }
+        return due
+    }
+
+    @inline(__always)
+    private var earliestTimer: Instant {
+        var earliest = min(clock.nextDue, context.ownAlertDue)
+        for shard in shards where shard.timers.nextDue < earliest { earliest = shard.timers.nextDue }
+        return earliest
     }
 
     /// Runs what is due up to `instant`, each at its own instant, in order: by (due, rule, instance).
     public func advance(to instant: Instant) {
-        guard !isReadingBacklog else { return }
-        while let due = nextDue, due <= instant {
+        guard !context.isReadingBacklog else { return }
+        while case let due = earliestTimer, due <= instant, due != .distantFuture {
             begin(at: due)
-            if runShardTimer(due: due) { continue }
-            if let rule = everyAt.filter({ $0.value == due }).keys.min() {
-                runEvery(rule)
-            } else if sweepAt == due {
-                for shard in shards { shard.run(Timer(due: due, rule: -1, ordinal: 0, kind: .sweep, source: -1, subject: -1)) }
-                sweepAt = due + Self.sweepInterval
-            } else {
-                context.endOwnAlerts()
-            }
+            runTimer(due)
+        }
+    }
+
+    private func runTimer(_ due: Instant) {
+        var first = clock.next.flatMap { $0.due == due ? $0 : nil }
+        var place = -1
+        for (number, shard) in shards.enumerated() {
+            guard let timer = shard.timers.next, timer.due == due, first.map({ timer < $0 }) ?? true else { continue }
+            (first, place) = (timer, number)
+        }
+        guard let first else { return context.endOwnAlerts() }
+        guard place < 0 else {
+            _ = shards[place].timers.popFirst()
+            return shards[place].run(first)
+        }
+        _ = clock.popFirst()
+        if first.rule < 0 {
+            sweepAt = due + Self.sweepInterval
+            clock.add(Timer(due: sweepAt, ordinal: -1, rule: -1, subject: -1, kind: .clock))
+            for shard in shards { shard.forgetSilentSubjects() }
+        } else {
+            runEvery(first.rule, due)
         }
     }
 
     private static let sweepInterval: Int64 = 600_000_000_000
 
-    private func runShardTimer(due: Instant) -> Bool {
-        var first: (timer: Timer, shard: EngineShard)?
-        for shard in shards {
-            guard let timer = shard.timers.next, timer.due == due else { continue }
-            if first.map({ timer < $0.timer }) ?? true { first = (timer, shard) }
-        }
-        guard let first else { return false }
-        _ = first.shard.timers.popFirst()
-        first.shard.run(first.timer)
-        return true
-    }
-
-    private func runEvery(_ number: Int32) {
+    private func runEvery(_ number: Int32, _ due: Instant) {
         let rule = context.plan.rules[Int(number)]
-        everyAt[number] = context.now + rule.everyNanoseconds
-        let subjects = shards.flatMap { shard in
-            let source = shard.sources[Int(rule.source)]
-            return source.inOrder.map { (ordinal: source.subjects[Int($0)].ordinal, subject: $0, shard: shard) }
-        }
-        for entry in subjects.sorted(by: { $0.ordinal < $1.ordinal }) {
-            entry.shard.evaluate(number, entry.shard.sources[Int(rule.source)], entry.subject, .timer)
+        clock.add(Timer(due: due + rule.everyNanoseconds, ordinal: -1, rule: number, subject: -1, kind: .clock))
+        context.ruleStates[Int(number)].evaluations &+= 1
+        context.ruleStates[Int(number)].lastEvaluationAt = context.now
+        evaluate(shards.flatMap { $0.evaluations(of: [number], in: $0.sources[Int(rule.source)]) }, .timer)
+    }
+
+    /// Evaluates in the order of (rule, instance), which no number of shards changes.
+    private func evaluate(_ evaluations: [PlannedEvaluation], _ cause: EvaluationCause) {
+        for evaluation in evaluations.sorted(by: { ($0.rule, $0.ordinal) < ($1.rule, $1.ordinal) }) {
+            let shard = shards[evaluation.shard]
+            shard.evaluate(evaluation.rule, shard.sources[Int(evaluation.source)], evaluation.subject, cause)
         }
     }
 
-    /// A new input at an instant that never goes back.
+    /// A new input, or timer, at an instant that never goes back.
+    @inline(__always)
     private func begin(at instant: Instant) {
         if instant > context.now {
             context.now = instant
@@ -89,75 +108,88 @@ public final class Engine {
         }
     }
 
-    private func input(at instant: Instant, _ body: () -> Void) {
-        advance(to: instant)
+    /// At one instant inputs come before timers: what is due at the very instant waits.
+    @inline(__always)
+    private func beginInput(at instant: Instant) {
+        if earliestTimer < instant { runTimers(before: instant) }
         begin(at: max(instant, context.now))
-        body()
     }
+
+    @inline(never)
+    private func runTimers(before instant: Instant) { advance(to: instant + -1) }
 
     // MARK: Start and reconnect
 
     /// The server starts, or the connection to the broker is there again: silence counts from here, and what came due meanwhile waits for the backlog.
     public func connected(at instant: Instant) {
         begin(at: max(instant, context.now))
-        isReadingBacklog = true
+        context.isReadingBacklog = true
         context.beatFloor = context.now
-        if sweepAt == .distantFuture { startClocks() }
+        guard !hasStarted else { return }
+        hasStarted = true
+        sweepAt = context.now + Self.sweepInterval
+        startClocks()
     }
 
     /// What the broker held has been read: timers that came due meanwhile run now, each at its own instant, on the state that the backlog left.
     public func backlogEnded(at instant: Instant) {
         begin(at: max(instant, context.now))
-        guard isReadingBacklog else { return }
-        isReadingBacklog = false
-        advance(to: context.now)
+        guard context.isReadingBacklog else { return }
+        context.isReadingBacklog = false
+        let (end, ordinal) = (context.now, context.ordinal)
+        while case let due = earliestTimer, due <= end, due != .distantFuture {
+            context.now = due
+            context.ordinal = lateOrdinal
+            lateOrdinal += 1
+            runTimer(due)
+        }
+        (context.now, context.ordinal) = (end, ordinal)
     }
 
     private func startClocks() {
-        sweepAt = context.now + Self.sweepInterval
-        everyAt = [:]
+        clock.add(Timer(due: sweepAt, ordinal: -1, rule: -1, subject: -1, kind: .clock))
         for rule in context.plan.rules where rule.everyNanoseconds > 0 && rule.rule.isEnabled {
             let passed = context.now.nanoseconds % rule.everyNanoseconds
-            everyAt[rule.number] = context.now + (passed < 0 ? -passed : rule.everyNanoseconds - passed)
-            if context.plan.sources[Int(rule.source)].isOnClock {
-                _ = shards[0].subject(of: shards[0].sources[Int(rule.source)], key: [])
-            }
+            let due = context.now + (passed < 0 ? -passed : rule.everyNanoseconds - passed)
+            clock.add(Timer(due: due, ordinal: -1, rule: rule.number, subject: -1, kind: .clock))
+            guard context.plan.sources[Int(rule.source)].isOnClock else { continue }
+            let shard = shards[TopicRouter.shard(of: SourceState.keyBytes([]), among: shards.count)]
+            _ = shard.subject(of: shard.sources[Int(rule.source)], key: [])
         }
     }
 
     // MARK: Readings
 
     /// One message. The caller has made sure that it counts once.
-    @inline(__always)
     public func ingest(topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, isRetained: Bool = false, at instant: Instant) {
-        if let next = earliestTimer, next <= instant { advance(to: instant) }
-        begin(at: max(instant, context.now))
+        beginInput(at: instant)
         context.counters.readings &+= 1
         let entry = router.entry(of: topic, in: self)
-        for run in entry.runs {
-            let decoder = router.decoders[Int(run.decoder)]
-            do {
-                try decoder.decode(payload)
-            } catch {
-                context.counters.undecodable[error.rawValue, default: 0] += 1
-                continue
+        var decoded: Int32 = -1, isDecodable = false
+        for place in Int(entry.first)..<Int(entry.first + entry.count) {
+            let route = router.routes[place]
+            if isRetained, route.isSkippedWhenRetained { continue }
+            let shape = router.shapes[Int(route.shape)]
+            let decoder = router.decoders[Int(shape.decoder)]
+            if shape.decoder != decoded {
+                decoded = shape.decoder
+                isDecodable = decode(decoder, payload)
             }
-            for route in run.routes {
-                if isRetained, context.plan.sources[Int(route.source)].key.subscriptions[Int(route.subscription)].retained == .skip { continue }
-                shards[Int(route.shard)].apply(route, decoder, payload, isRetained: isRetained)
-            }
+            guard isDecodable else { continue }
+            let circumstance = route.circumstance < 0 ? nil : router.circumstances[Int(route.circumstance)]
+            shards[Int(route.shard)].apply(route, shape, circumstance, decoder, payload, isRetained: isRetained)
         }
-        if entry.runs.isEmpty { router.noteUnwanted() }
     }
 
-    /// Like `nextDue`, but cheap: the heads of the queues.
     @inline(__always)
-    private var earliestTimer: Instant? {
-        if isReadingBacklog { return nil }
-        var earliest = min(sweepAt, everyAt.isEmpty ? .distantFuture : everyAt.values.min() ?? .distantFuture)
-        for shard in shards { if let due = shard.timers.next?.due { earliest = min(earliest, due) } }
-        if !context.ownAlerts.isEmpty, let end = context.nextOwnAlertEnd { earliest = min(earliest, end) }
-        return earliest
+    private func decode(_ decoder: PayloadDecoder, _ payload: UnsafeRawBufferPointer) -> Bool {
+        do {
+            try decoder.decode(payload)
+            return true
+        } catch {
+            context.counters.undecodable[error.rawValue, default: 0] += 1
+            return false
+        }
     }
 
     /// A batch of messages received at one instant.
@@ -176,35 +208,41 @@ public final class Engine {
 
     /// The effective configuration of a device; nil: it is not registered any more.
     public func setDevice(_ id: String, config: Document?, labels: [String: String] = [:], at instant: Instant) {
-        input(at: instant) {
-            guard let config else {
-                context.devices[id] = nil
-                for shard in shards { shard.deviceRemoved(id) }
-                router.forget()
-                return
-            }
-            let isNew = context.devices[id] == nil
-            context.devices[id] = EngineContext.DeviceEntry(config: config, labels: labels)
-            for shard in shards { shard.deviceChanged(id) }
-            if isNew { registerForSilence(id) }
-        }
+        beginInput(at: instant)
+        guard let config else { return removeDevice(id) }
+        let earlier = context.devices.updateValue(EngineContext.DeviceEntry(config: config, labels: labels), forKey: id)
+        if earlier.map({ $0.config == config && $0.labels == labels }) ?? false { return }
+        evaluate(shards.flatMap { $0.deviceChanged(id) }, .change)
+        if earlier == nil { registerForSilence(id) }
+    }
+
+    private func removeDevice(_ id: String) {
+        guard context.devices.removeValue(forKey: id) != nil || shards.contains(where: { $0.knows(device: id) }) else { return }
+        end(shards.flatMap { shard in shard.alerts(ofDevice: id).map { (shard, $0, TransitionReason.deviceRemoved) } })
+        for shard in shards { shard.forget(device: id) }
+    }
+
+    /// Ends alerts in the order of (rule, instance).
+    private func end(_ alerts: [(shard: EngineShard, alert: Int32, reason: TransitionReason)]) {
+        let places = alerts.map { (place: $0.shard.place(of: $0.alert), end: $0) }.sorted { $0.place < $1.place }
+        for (_, ending) in places { ending.shard.end(ending.alert, reason: ending.reason) }
     }
 
     /// A registered device that was never heard counts from its registration, where the rule has no capture but `device`.
     private func registerForSilence(_ device: String) {
         for (number, source) in context.plan.sources.enumerated() where !source.missingRules.isEmpty && source.key.by == ["device"] {
-            let key = [device]
-            let shard = shards[TopicRouter.shard(of: SourceState.keyBytes(key), among: shards.count)]
-            _ = shard.subject(of: shard.sources[number], key: key)
+            guard source.key.subscriptions.allSatisfy({ $0.filter.captures == ["device"] && $0.device == nil }) else { continue }
+            let shard = shards[TopicRouter.shard(of: SourceState.keyBytes([device]), among: shards.count)]
+            _ = shard.subject(of: shard.sources[number], key: [device])
         }
     }
 
     /// A rule variable; nil: it is gone.
     public func setVariable(_ name: String, _ value: Document?, at instant: Instant) {
-        input(at: instant) {
-            context.variables[name] = value
-            for shard in shards { shard.variableChanged(name) }
-        }
+        beginInput(at: instant)
+        guard context.variables[name] != value else { return }
+        context.variables[name] = value
+        evaluate(shards.flatMap { $0.variableChanged(name) }, .change)
     }
 
     /// The effects since they were last taken.
@@ -219,24 +257,35 @@ public final class Engine {
     /// Puts another plan in place. Alerts of rules whose meaning did not change keep their state, changed rules are evaluated over the remembered values, and alerts of
     /// rules that are gone resolve.
     public func reload(_ plan: EvaluationPlan, at instant: Instant) {
-        input(at: instant) {
-            let migration = Migration(from: context.plan, to: plan)
-            let old = shards
-            endRemoved(migration, old)
-            context.adopt(plan)
-            shards = old.map { EngineShard(context: context, number: $0.number) }
-            router = TopicRouter(plan: plan)
-            for (before, after) in zip(old, shards) { after.adopt(before, migration) }
+        beginInput(at: instant)
+        let migration = Migration(from: context.plan, to: plan)
+        let old = shards
+        end(
+            old.flatMap { shard in
+                shard.activeAlerts.compactMap { alert in
+                    migration.endingReason[Int(shard.alerts[Int(alert)].rule)].map { (shard, alert, $0) }
+                }
+            })
+        settleTallies()
+        earlierNumbersOutOfRange &+= router.numbersOutOfRange
+        context.adopt(plan)
+        shards = old.map { EngineShard(context: context, number: $0.number) }
+        router = TopicRouter(plan: plan)
+        for (before, after) in zip(old, shards) { after.adopt(before, migration) }
+        if hasStarted {
+            clock.removeAll()
             startClocks()
-            for shard in shards { shard.evaluateChanged(migration) }
         }
+        for device in context.devices.keys.sorted() { registerForSilence(device) }
+        evaluate(shards.flatMap { $0.changedEvaluations(migration) }, .change)
     }
 
-    private func endRemoved(_ migration: Migration, _ shards: [EngineShard]) {
-        for shard in shards {
-            for (alert, active) in shard.activeAlerts {
-                if let reason = migration.endingReason[Int(active.rule)] { shard.end(alert, reason: reason) }
-            }
+    /// Puts what sources counted for their rules into the rules' own counts.
+    private func settleTallies() {
+        for rule in context.plan.rules {
+            let (count, lastAt) = readings(of: rule)
+            context.ruleStates[Int(rule.number)].evaluations = count
+            context.ruleStates[Int(rule.number)].lastEvaluationAt = lastAt
         }
     }
 
@@ -245,23 +294,26 @@ public final class Engine {
     /// Takes up alerts as a store has them: pending keeps its pending-since, firing does not fire again. Called once, before the first input; alerts whose rule is gone
     /// are resolved.
     public func restore(_ records: [AlertRecord], at instant: Instant) {
-        begin(at: max(instant, context.now))
-        isReadingBacklog = true
-        let numbers = Dictionary(uniqueKeysWithValues: context.plan.rules.map { ($0.rule.identity, $0.number) })
+        // No identity is used twice: the engine goes on after the last instant that it is known to have reached.
+        let latest = records.map { max($0.activeAt, $0.changedAt) }.max() ?? .distantPast
+        begin(at: max(instant, latest, context.now))
+        context.ordinal = max(context.ordinal, (records.filter { $0.activeAt == context.now }.map(\.ordinal).max() ?? -1) + 1)
+        context.isReadingBacklog = true
+        let numbers = Dictionary(context.plan.rules.map { ($0.rule.identity, $0.number) }) { first, _ in first }
         for record in records where record.state != .resolved && record.state != .inactive && !record.isOccurrence {
             if record.rule.group == EngineContext.ownGroup {
-                context.ownAlerts[record.id] = EngineContext.OwnAlert(record: record, lastCauseAt: context.now)
+                context.restoreOwnAlert(record)
                 continue
             }
-            guard let number = numbers[record.rule], case let rule = context.plan.rules[Int(number)], rule.rule.isEnabled,
-                rule.rule.mode == .live || record.isShadow, record.key.count == rule.rule.by.count,
-                rule.levels.count == 1 || record.level == nil || rule.levels.contains(where: { $0.name == record.level })
+            guard let number = numbers[record.rule], case let rule = context.plan.rules[Int(number)], rule.rule.isEnabled, !rule.isEvent,
+                (rule.rule.mode == .shadow) == record.isShadow, record.key.count == rule.rule.by.count,
+                record.level == nil || rule.levels.contains(where: { $0.name == record.level })
             else {
                 resolveOrphan(record)
                 continue
             }
             let shard = shards[TopicRouter.shard(of: SourceState.keyBytes(record.key), among: shards.count)]
-            shard.restore(record, rule)
+            if !shard.restore(record, rule) { resolveOrphan(record) }
         }
     }
 
@@ -272,19 +324,46 @@ public final class Engine {
         ended.reason = .ruleRemoved
         ended.state = record.state == .pending ? .inactive : .resolved
         ended.resolvedAt = record.state == .pending ? nil : context.now
+        ended.pendingActions = []
         context.effects.transitions.append(AlertTransition(from: record.state, alert: ended))
     }
 
     // MARK: Looking
 
-    public func status(of identity: RuleIdentity) -> RuleStatus? {
+    public func status(of identity: RuleIdentity) -> RuleActivity? {
         guard let rule = context.plan.rules.first(where: { $0.rule.identity == identity }) else { return nil }
         let state = context.ruleStates[Int(rule.number)]
-        var status = RuleStatus(health: state.health, lastError: state.lastError)
-        (status.evaluations, status.lastEvaluationAt) = router.evaluations(of: rule, context)
+        var status = RuleActivity(health: state.health, lastError: state.lastError)
+        let (count, lastAt) = readings(of: rule)
+        status.evaluations = count
+        status.lastEvaluationAt = lastAt == .distantPast ? nil : lastAt
         for shard in shards {
-            for (_, active) in shard.activeAlerts where active.rule == rule.number { status.instances[active.lifecycle.state, default: 0] += 1 }
+            for alert in shard.activeAlerts where shard.alerts[Int(alert)].rule == rule.number {
+                status.instances[shard.alerts[Int(alert)].lifecycle.state, default: 0] += 1
+            }
         }
         return status
     }
+
+    /// Readings that reached a rule with a field it reads; of a rule with `every`, the instants at which it was evaluated.
+    private func readings(of rule: RulePlan) -> (count: UInt64, lastAt: Instant) {
+        let state = context.ruleStates[Int(rule.number)]
+        var (total, last) = (state.evaluations, state.lastEvaluationAt)
+        guard rule.everyNanoseconds == 0, rule.rule.isEnabled else { return (total, last) }
+        for shard in shards {
+            let (count, lastAt) = shard.sources[Int(rule.source)].tally.readings(carrying: rule.fields)
+            total &+= count
+            last = max(last, lastAt)
+        }
+        return (total, last)
+    }
+}
+
+/// An evaluation that an input makes necessary, with what its turn depends on.
+struct PlannedEvaluation {
+    var rule: Int32
+    var ordinal: Int64
+    var shard: Int
+    var source: Int32
+    var subject: Int32
 }

@@ -5,9 +5,8 @@ extension EngineContext {
 
     /// A rule is at its limit: the new instance does not begin.
     func refuse(_ rule: RulePlan) {
-        ruleStates[Int(rule.number)].refused += 1
+        ruleStates[Int(rule.number)].refused &+= 1
         let name = rule.rule.identity.description
-        counters.refusedInstances[name, default: 0] += 1
         raise(
             "RuleOverLimit", key: [name], labels: ["rule": name],
             summary: "rule \(name) has reached its limit of \(rule.rule.limit ?? 0) alerts; further instances are refused and counted")
@@ -25,11 +24,15 @@ extension EngineContext {
             labels: labels.merging(["alertname": alert, "severity": "warning"]) { $1 }, annotations: ["summary": summary], state: .firing,
             firedAt: now, changedAt: now, reason: .limit)
         ownAlerts[id] = OwnAlert(record: record, lastCauseAt: now)
+        ownAlertDue = min(ownAlertDue, now + Self.ownAlertHold)
         effects.transitions.append(AlertTransition(from: .inactive, alert: record))
     }
 
-    /// When the first of them may end.
-    var nextOwnAlertEnd: Instant? { ownAlerts.values.map { $0.lastCauseAt + Self.ownAlertHold }.min() }
+    /// Takes one up that was firing when the engine stopped.
+    func restoreOwnAlert(_ record: AlertRecord) {
+        ownAlerts[record.id] = OwnAlert(record: record, lastCauseAt: now)
+        ownAlertDue = min(ownAlertDue, now + Self.ownAlertHold)
+    }
 
     func endOwnAlerts() {
         for (id, own) in ownAlerts.sorted(by: { $0.key < $1.key }) where own.lastCauseAt + Self.ownAlertHold <= now {
@@ -41,5 +44,6 @@ extension EngineContext {
             ownAlerts[id] = nil
             effects.transitions.append(AlertTransition(from: .firing, alert: record))
         }
+        ownAlertDue = ownAlerts.values.map { $0.lastCauseAt + Self.ownAlertHold }.min() ?? .distantFuture
     }
 }

@@ -14,10 +14,14 @@ final class EngineContext {
     /// Deadlines of `missing` count from here at the earliest: the last start or reconnect.
     var beatFloor = Instant.distantPast
     var nextSubjectOrdinal: Int64 = 0
-    /// Set when a subject was forgotten: what was remembered of topics may point to it.
-    var hasForgotten = false
+    /// Between a start or reconnect and the end of its backlog, overdue timers wait.
+    var isReadingBacklog = false
     var ruleStates: [RuleState]
     var ownAlerts: [String: OwnAlert] = [:]
+    /// When one of them may end; it may turn out that its cause went on.
+    var ownAlertDue = Instant.distantFuture
+    /// Subjects that were refused, by the source's number.
+    var refusedSubjects: [UInt64]
 
     struct DeviceEntry {
         var config: Document
@@ -27,7 +31,7 @@ final class EngineContext {
     struct RuleState {
         var pendingOrFiring = 0
         var evaluationErrors: UInt64 = 0
-        var health = RuleStatus.Health.unknown
+        var health = RuleActivity.Health.unknown
         var lastError: String?
         var refused: UInt64 = 0
         var evaluations: UInt64 = 0
@@ -44,16 +48,32 @@ final class EngineContext {
         self.plan = plan
         self.settings = settings
         ruleStates = [RuleState](repeating: RuleState(), count: plan.rules.count)
+        refusedSubjects = [UInt64](repeating: 0, count: plan.sources.count)
     }
 
     /// Whether one more subject may be made; counts the refusal otherwise.
-    func mayAddSubject(for source: SourcePlan) -> Bool {
+    func mayAddSubject(for source: SourceState) -> Bool {
         guard counters.subjects >= settings.maximumInstances else { return true }
-        for rule in source.rules { counters.refusedInstances[plan.rules[Int(rule)].rule.identity.description, default: 0] += 1 }
+        refusedSubjects[Int(source.number)] &+= 1
         raise(
             "TooManyInstances", key: [], labels: [:],
-            summary: "there are \(counters.subjects) instances, as many as 'instances.max' allows; readings of further ones are refused and counted")
+            summary:
+                "there are \(counters.subjects) instances, as many as 'instances.max' allows; readings of further ones are refused and counted"
+        )
         return false
+    }
+
+    /// The counters, those that are kept apart by rule put together.
+    var totals: EngineCounters {
+        var totals = counters
+        for rule in plan.rules {
+            let state = ruleStates[Int(rule.number)]
+            let name = rule.rule.identity.description
+            if state.evaluationErrors > 0 { totals.evaluationErrors[name] = state.evaluationErrors }
+            let refused = state.refused &+ (rule.rule.isEnabled ? refusedSubjects[Int(rule.source)] : 0)
+            if refused > 0 { totals.refusedInstances[name] = refused }
+        }
+        return totals
     }
 
     func slot(_ path: [FieldPath.Element], in document: Document?) -> Slot {

@@ -30,7 +30,7 @@ public struct EngineCounters: Sendable, Equatable {
 }
 
 /// How a rule is doing, for the API.
-public struct RuleStatus: Sendable, Equatable {
+public struct RuleActivity: Sendable, Equatable {
     public enum Health: String, Sendable { case ok, error, unknown }
     public var health: Health = .unknown
     public var lastError: String?
@@ -38,5 +38,5 @@ public struct RuleStatus: Sendable, Equatable {
     public var evaluations: UInt64 = 0
     public var instances: [AlertState: Int] = [:]
 
-    public static let unknown = RuleStatus()
+    public static let unknown = RuleActivity()
 }

@@ -2,26 +2,47 @@ import CEL
 
 /// Evaluating rules and carrying their alerts through life.
 extension EngineShard {
-    /// Evaluates a rule for a subject and takes its alert one step on.
+    /// Evaluates a rule for a subject, by itself, and takes its alert one step on.
     func evaluate(_ number: Int32, _ source: SourceState, _ subject: Int32, _ cause: EvaluationCause) {
-        context.plan.rules.withUnsafeBufferPointer { rules in evaluate(rules[Int(number)], source, subject, cause) }
+        beginOccasion(cause)
+        evaluateNow(number, source, subject)
+        endOccasion()
     }
 
-    private func evaluate(_ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ cause: EvaluationCause) {
-        if rule.isEvent, cause != .liveReading { return }
+    /// The same within an occasion.
+    @inline(__always)
+    func evaluateNow(_ number: Int32, _ source: SourceState, _ subject: Int32) {
+        let rule = context.plan.rules[Int(number)]
+        if rule.isEvent, occasion.cause != .liveReading { return }
         context.counters.evaluations &+= 1
         var slots = source.slots.row(subject)
         if rule.usesFrame {
-            currentSource = source.number
-            loadFields(source, subject, onlyCarried: rule.isEvent)
-            loadExtras(rule.extras, source, subject, cause)
+            loadFields(source, subject, rule.isEvent ? .carried : .all)
+            loadExtras(rule.extras, source, subject)
             slots = frame
         }
-        defer { releaseFrame() }
-        let alert = source.subjects[Int(subject)].activeAlerts == 0 ? -1 : alertOf[rule.number, subject]
+        let (isTrue, isKnown) = evaluateConditions(rule, slots)
+        if isKnown, context.ruleStates[Int(number)].health != .ok { context.ruleStates[Int(number)].health = .ok }
+        if !rule.ageTurns.isEmpty { armAges(rule, source, subject) }
+        if rule.isEvent {
+            if isTrue { occur(rule, source, subject) }
+            return
+        }
+        let alert = source.subjects[Int(subject)].activeAlerts == 0 ? -1 : alertOf[number, subject]
+        if alert >= 0 {
+            for (place, level) in rule.levels.enumerated() { recoveries[place] = recovery(of: level, conditions[place], slots) }
+            step(alert, rule, source, subject)
+        } else if isTrue {
+            begin(rule, source, subject)
+        }
+    }
+
+    /// Fills `conditions`; whether one of them is true, and whether all have a result.
+    @inline(__always)
+    private func evaluateConditions(_ rule: RulePlan, _ slots: UnsafeMutablePointer<Slot>) -> (isTrue: Bool, isKnown: Bool) {
         var isTrue = false, isKnown = true
-        for (place, level) in rule.levels.enumerated() {
-            let truth = level.condition.truth(slots)
+        for place in 0..<rule.levels.count {
+            let truth = rule.levels[place].condition.truth(slots)
             conditions[place] = truth
             switch truth {
             case .yes: isTrue = true
@@ -29,22 +50,10 @@ extension EngineShard {
             case .missing: isKnown = false
             case .error:
                 isKnown = false
-                report(rule, level.condition, slots)
+                report(rule, rule.levels[place].condition, slots)
             }
         }
-        if isKnown { recordHealth(rule) }
-        if !rule.ageTurns.isEmpty { armAges(rule, source, subject) }
-        if rule.isEvent {
-            if isTrue { occur(rule, source, subject) }
-            return
-        }
-        guard alert >= 0 || isTrue else { return }
-        if alert >= 0 {
-            for (place, level) in rule.levels.enumerated() { recoveries[place] = recovery(of: level, conditions[place], slots) }
-            step(alert, rule, source, subject)
-        } else {
-            begin(rule, source, subject)
-        }
+        return (isTrue, isKnown)
     }
 
     private func recovery(of level: LevelPlan, _ condition: Program.Truth, _ slots: UnsafeMutablePointer<Slot>) -> Program.Truth {
@@ -60,29 +69,24 @@ extension EngineShard {
     }
 
     private func report(_ rule: RulePlan, _ program: Program, _ slots: UnsafeMutablePointer<Slot>) {
-        context.ruleStates[Int(rule.number)].evaluationErrors += 1
-        context.counters.evaluationErrors[rule.rule.identity.description, default: 0] += 1
+        context.ruleStates[Int(rule.number)].evaluationErrors &+= 1
         guard context.ruleStates[Int(rule.number)].health != .error else { return }
         context.ruleStates[Int(rule.number)].health = .error
         if case .error(let error) = program.evaluate(slots) { context.ruleStates[Int(rule.number)].lastError = error.message }
-    }
-
-    @inline(__always)
-    private func recordHealth(_ rule: RulePlan) {
-        if context.ruleStates[Int(rule.number)].health != .ok { context.ruleStates[Int(rule.number)].health = .ok }
     }
 
     // MARK: Life cycle
 
     /// A condition became true where there was no alert.
     private func begin(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
-        if let limit = rule.rule.limit, context.ruleStates[Int(rule.number)].pendingOrFiring >= limit {
-            context.refuse(rule)
-            return
-        }
-        let alert = add(rule, source, subject, AlertLifecycle(levels: rule.levels.count))
-        for (place, level) in rule.levels.enumerated() { recoveries[place] = recovery(of: level, conditions[place], frame) }
-        step(alert, rule, source, subject)
+        guard hasRoom(rule) else { return context.refuse(rule) }
+        for place in rule.levels.indices { recoveries[place] = .missing }
+        step(add(rule, source, subject, AlertLifecycle(levels: rule.levels.count)), rule, source, subject)
+    }
+
+    private func hasRoom(_ rule: RulePlan) -> Bool {
+        guard let limit = rule.rule.limit else { return true }
+        return context.ruleStates[Int(rule.number)].pendingOrFiring < limit
     }
 
     /// Makes an active alert out of a lifecycle, as it is.
@@ -106,9 +110,8 @@ extension EngineShard {
 
     func remove(_ alert: Int32) {
         let active = alerts[Int(alert)]
-        let rule = context.plan.rules[Int(active.rule)]
         alertOf.remove(active.rule, active.subject)
-        sources[Int(rule.source)].subjects[Int(active.subject)].activeAlerts -= 1
+        source(of: active.rule).subjects[Int(active.subject)].activeAlerts -= 1
         context.ruleStates[Int(active.rule)].pendingOrFiring -= 1
         alerts[Int(alert)].labels = nil
         freeAlerts.append(alert)
@@ -116,79 +119,102 @@ extension EngineShard {
 
     private func step(_ alert: Int32, _ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
         let before = alerts[Int(alert)].lifecycle
+        // Silence has decided; only a reading decides anew.
+        if before.isMissing, occasion.cause != .liveReading {
+            guard rule.everyNanoseconds > 0, occasion.cause == .timer, !source.subjects[Int(subject)].hasFallenSilent else { return }
+        }
         let change = alerts[Int(alert)].lifecycle.step(
             conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now)
         finish(alert, rule, source, subject, before, change, reason: change == .levelChanged ? .level : .condition)
-        // Silence had decided, and the reading that ended it begins something new that has to wait for its `for`.
-        if change == .resolved, before.isMissing, (0..<rule.levels.count).contains(where: { conditions[$0] == .yes }) {
-            begin(rule, source, subject)
+    }
+
+    /// Another level's condition is true and waits for its `for` when an episode resolves: that is a new episode.
+    private func goOn(_ remainder: AlertLifecycle, _ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
+        for place in rule.levels.indices {
+            conditions[place] = .missing
+            recoveries[place] = .missing
         }
+        let alert = add(rule, source, subject, remainder)
+        let change = alerts[Int(alert)].lifecycle.step(
+            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now)
+        finish(alert, rule, source, subject, remainder, change, reason: .condition)
     }
 
     /// Time alone: `for` has run out, or `keep_firing_for`.
     func stepOnTime(_ alert: Int32) {
         let active = alerts[Int(alert)]
         let rule = context.plan.rules[Int(active.rule)]
+        let source = sources[Int(rule.source)]
+        beginOccasion(.timer)
         for place in rule.levels.indices {
             conditions[place] = .missing
             recoveries[place] = .missing
         }
         let change = alerts[Int(alert)].lifecycle.step(
             conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now, isTimer: true)
-        finish(alert, rule, sources[Int(rule.source)], active.subject, active.lifecycle, change, reason: .duration)
+        let reason: TransitionReason = change == .levelChanged ? .level : change == .resolved ? .kept : .duration
+        finish(alert, rule, source, active.subject, active.lifecycle, change, reason: reason)
+        endOccasion()
     }
 
+    /// `missing` speaks.
     func fallSilent(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
         guard let outcome = rule.rule.missing?.outcome, outcome != .hold else { return }
         var alert = alertOf[rule.number, subject]
         if alert < 0 {
             guard outcome != .ok else { return }
-            if let limit = rule.rule.limit, context.ruleStates[Int(rule.number)].pendingOrFiring >= limit {
-                context.refuse(rule)
-                return
-            }
+            guard hasRoom(rule) else { return context.refuse(rule) }
             alert = add(rule, source, subject, AlertLifecycle(levels: rule.levels.count))
         }
+        beginOccasion(.timer)
         let before = alerts[Int(alert)].lifecycle
         let change = alerts[Int(alert)].lifecycle.fellSilent(outcome)
         finish(alert, rule, source, subject, before, change, reason: .missing)
+        endOccasion()
     }
 
     /// The alert ends because its rule or its device is gone.
     func end(_ alert: Int32, reason: TransitionReason) {
         let active = alerts[Int(alert)]
         let rule = context.plan.rules[Int(active.rule)]
+        let source = sources[Int(rule.source)]
+        beginOccasion(.change)
         let change = alerts[Int(alert)].lifecycle.endForGood()
-        finish(alert, rule, sources[Int(rule.source)], active.subject, active.lifecycle, change, reason: reason)
+        finish(alert, rule, source, active.subject, active.lifecycle, change, reason: reason)
+        endOccasion()
     }
 
     /// Carries out what a step changed: the transition among the effects, the timer, the end of the alert.
     private func finish(
-        _ alert: Int32, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ before: AlertLifecycle, _ change: AlertLifecycle.Change,
+        _ alert: Int32, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ before: AlertLifecycle,
+        _ change: AlertLifecycle.Change,
         reason: TransitionReason
     ) {
-        guard change != .none else {
-            if alerts[Int(alert)].lifecycle.phase == .inactive { remove(alert) } else { arm(alert) }
-            return
+        if change != .none {
+            alerts[Int(alert)].transition += 1
+            if alerts[Int(alert)].firedAt == .distantPast, change == .fired || change == .lostData {
+                alerts[Int(alert)].firedAt = context.now
+            }
+            context.effects.transitions.append(transition(alert, rule, source, subject, before, change, reason))
         }
-        alerts[Int(alert)].transition += 1
-        if alerts[Int(alert)].firedAt == .distantPast, change == .fired || change == .lostData || change == .levelChanged {
-            alerts[Int(alert)].firedAt = context.now
+        let lifecycle = alerts[Int(alert)].lifecycle
+        guard lifecycle.phase == .inactive else { return arm(alert) }
+        remove(alert)
+        if change == .resolved, lifecycle.hasTrueLevel, reason != .ruleChanged, reason != .ruleRemoved, reason != .deviceRemoved {
+            goOn(lifecycle.remainder, rule, source, subject)
         }
-        context.effects.transitions.append(transition(alert, rule, source, subject, from: before.state, change, reason))
-        if alerts[Int(alert)].lifecycle.phase == .inactive { remove(alert) } else { arm(alert) }
     }
 
     /// One occurrence of a rule with `event: true`.
     private func occur(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
-        let id = alertInstanceID(rule: rule.rule.identity, key: source.keyValues(subject))
+        let key = source.keyValues(subject)
         var record = AlertRecord(
-            id: id, rule: rule.rule.identity, key: source.keyValues(subject), activeAt: context.now, ordinal: context.ordinal, transition: 1,
-            labels: [:], state: .resolved, firedAt: context.now, resolvedAt: context.now, changedAt: context.now, reason: .occurrence,
-            isShadow: rule.rule.mode == .shadow, device: source.device(ofKey: source.keyValues(subject)), isOccurrence: true)
-        describe(&record, rule, source, subject, cause: .liveReading)
+            id: alertInstanceID(rule: rule.rule.identity, key: key), rule: rule.rule.identity, key: key, activeAt: context.now,
+            ordinal: context.ordinal, transition: 1, labels: [:], state: .resolved, firedAt: context.now, resolvedAt: context.now,
+            changedAt: context.now, reason: .occurrence, isShadow: rule.rule.mode == .shadow, device: source.device(ofKey: key),
+            isOccurrence: true)
+        describe(&record, rule, source, subject, level: rule.levels.count - 1, fixed: nil, .fired)
         context.effects.transitions.append(AlertTransition(from: .inactive, alert: record))
-        context.ordinal += 1
     }
 }
 

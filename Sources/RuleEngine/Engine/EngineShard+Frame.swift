@@ -1,34 +1,71 @@
 import CEL
 
+/// One input looked at by the rules of one subject: what is computed for a rule is there for the next.
+struct Occasion {
+    enum Fields: UInt8 { case none, all, carried }
+
+    var cause = EvaluationCause.change
+    /// Which fields the frame holds.
+    var fields = Fields.none
+    var stamp: UInt32 = 0
+}
+
 /// Slots for an evaluation: the subject's fields and whatever else its expressions see.
 extension EngineShard {
-    /// Copies the fields of a subject; for an event only those that the reading carries.
-    func loadFields(_ source: SourceState, _ subject: Int32, onlyCarried: Bool) {
-        let row = source.slots.row(subject)
-        for field in 0..<source.plan.fields.count { frame[field] = onlyCarried && !isCarried(field) ? .missing : row[field] }
+    @inline(__always)
+    func beginOccasion(_ cause: EvaluationCause) {
+        occasion.cause = cause
+        occasion.fields = .none
+        nextStamp()
     }
 
-    func loadExtras(_ extras: [Int32], _ source: SourceState, _ subject: Int32, _ cause: EvaluationCause) {
-        for place in extras {
-            frame[firstExtraSlot + Int(place)] = value(of: source.plan.extras[Int(place)], source, subject, cause, alert: -1)
-        }
-    }
-
-    /// Gives back what `loadExtras` made.
-    func releaseFrame() {
+    @inline(__always)
+    func endOccasion() {
         guard !frameGarbage.isEmpty else { return }
         for slot in frameGarbage { slot.release() }
         frameGarbage.removeAll(keepingCapacity: true)
     }
 
-    private func keep(_ slot: Slot) -> Slot {
+    @inline(__always)
+    private func nextStamp() {
+        occasion.stamp &+= 1
+        guard occasion.stamp == 0 else { return }
+        extraStamp.update(repeating: 0, count: extraCount)
+        occasion.stamp = 1
+    }
+
+    /// Copies the fields of a subject; for an event only those that the reading carries.
+    @inline(__always)
+    func loadFields(_ source: SourceState, _ subject: Int32, _ wanted: Occasion.Fields) {
+        guard occasion.fields != wanted else { return }
+        if occasion.fields != .none { nextStamp() }
+        occasion.fields = wanted
+        let row = source.slots.row(subject)
+        let count = source.index.fieldCount
+        if wanted == .all {
+            frame.update(from: row, count: count)
+        } else {
+            for field in 0..<count { frame[field] = isCarried(field) ? row[field] : .missing }
+        }
+    }
+
+    @inline(__always)
+    func loadExtras(_ extras: [Int32], _ source: SourceState, _ subject: Int32) {
+        for place in extras where extraStamp[Int(place)] != occasion.stamp {
+            extraStamp[Int(place)] = occasion.stamp
+            frame[firstExtraSlot + Int(place)] = value(of: source.plan.extras[Int(place)], source, subject)
+        }
+    }
+
+    /// Gives a slot's box, if it has one, back when the occasion is over.
+    func keep(_ slot: Slot) -> Slot {
         if slot.kind == .object { frameGarbage.append(slot) }
         return slot
     }
 
-    private func text(_ text: String) -> Slot { keep(Slot(retaining: .string(text), strings: context.plan.strings)) }
+    func text(_ text: String) -> Slot { keep(Slot(retaining: .string(text), strings: context.plan.strings)) }
 
-    func value(of extra: Extra, _ source: SourceState, _ subject: Int32, _ cause: EvaluationCause, alert: Int32) -> Slot {
+    func value(of extra: Extra, _ source: SourceState, _ subject: Int32) -> Slot {
         switch extra.kind {
         case .capture(let place):
             let values = source.keyValues(subject)
@@ -44,16 +81,16 @@ extension EngineShard {
             return set == .distantPast ? .missing : Slot(durationNanoseconds: max(0, context.now - set))
         case .binding(let program): return result(of: program, frame)
         case .previous(let program):
-            guard cause == .liveReading, isAnyCarried(extra.fields) else { return .missing }
-            return result(of: program, beforeReading(extra))
+            guard occasion.cause == .liveReading, isAnyCarried(extra.fields) else { return .missing }
+            return result(of: program, beforeReading(extra, source))
         case .changed(let program):
-            guard cause == .liveReading, isAnyCarried(extra.fields) else { return Slot(false) }
-            let before = result(of: program, beforeReading(extra)), after = result(of: program, frame)
+            guard occasion.cause == .liveReading, isAnyCarried(extra.fields) else { return Slot(false) }
+            let before = result(of: program, beforeReading(extra, source)), after = result(of: program, frame)
             guard before.kind != .missing, before.kind != .error, after.kind != .missing, after.kind != .error else { return Slot(false) }
             return Slot(!before.isIdentical(to: after))
         case .became(let program):
-            guard cause == .liveReading, isAnyCarried(extra.fields) else { return Slot(false) }
-            guard program.truth(beforeReading(extra)) == .no else { return Slot(false) }
+            guard occasion.cause == .liveReading, isAnyCarried(extra.fields) else { return Slot(false) }
+            guard program.truth(beforeReading(extra, source)) == .no else { return Slot(false) }
             return Slot(program.truth(frame) == .yes)
         case .alertState, .alertValue, .alertActiveAt, .label: return .missing
         }
@@ -63,7 +100,7 @@ extension EngineShard {
         source.plan.hasFixedDevice ? source.subjects[Int(subject)].configRow : readingConfigRow
     }
 
-    /// What a program gives, as a slot that lives until `releaseFrame`.
+    /// What a program gives, as a slot that lives as long as the occasion.
     private func result(of program: Program, _ slots: UnsafeMutablePointer<Slot>) -> Slot {
         let quick = program.number(slots)
         guard quick.kind == .error else { return quick }
@@ -72,20 +109,18 @@ extension EngineShard {
     }
 
     /// The frame as it was before the reading at hand: old fields, and the extras an edge needs, which do not depend on edges themselves.
-    private func beforeReading(_ edge: Extra) -> UnsafeMutablePointer<Slot> {
+    private func beforeReading(_ edge: Extra, _ source: SourceState) -> UnsafeMutablePointer<Slot> {
         for place in edge.needs {
             let slot = firstExtraSlot + Int(place)
-            // The subject's plan is found through the frame in use: extras of one source only.
-            if case .binding(let program) = currentExtras[Int(place)].kind {
+            let needed = source.plan.extras[Int(place)]
+            if case .binding(let program) = needed.kind {
                 oldFrame[slot] = result(of: program, oldFrame)
             } else {
-                oldFrame[slot] = currentExtras[Int(place)].isEdge ? .missing : frame[slot]
+                oldFrame[slot] = needed.isEdge ? .missing : frame[slot]
             }
         }
         return oldFrame
     }
-
-    private var currentExtras: [Extra] { sources[Int(currentSource)].plan.extras }
 }
 
 extension Slot {

@@ -3,7 +3,8 @@ import CEL
 /// Alert records: labels, annotations, values and actions at a transition.
 extension EngineShard {
     func transition(
-        _ alert: Int32, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, from: AlertState, _ change: AlertLifecycle.Change,
+        _ alert: Int32, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ before: AlertLifecycle,
+        _ change: AlertLifecycle.Change,
         _ reason: TransitionReason
     ) -> AlertTransition {
         let active = alerts[Int(alert)]
@@ -12,10 +13,19 @@ extension EngineShard {
             record.state = .resolved
             record.resolvedAt = context.now
         }
-        if let labels = active.labels { record.labels = labels.values }
-        describe(&record, rule, source, subject, cause: .change)
+        // What ends was at the level that it had before.
+        let isOver = active.lifecycle.phase == .inactive
+        let level = (isOver ? nil : shownLevel(active.lifecycle)) ?? shownLevel(before) ?? rule.levels.count - 1
+        if record.level == nil, change == .resolved, before.level >= 0 { record.level = rule.levels[level].name }
+        describe(&record, rule, source, subject, level: level, fixed: active.labels?.values, change)
         if active.labels == nil, rule.hasVariableLabels { alerts[Int(alert)].labels = FixedLabels(record.labels) }
-        return AlertTransition(from: from, alert: record)
+        return AlertTransition(from: before.state, alert: record)
+    }
+
+    /// The level that an alert is at, or while it is at none the worst that is pending.
+    private func shownLevel(_ lifecycle: AlertLifecycle) -> Int? {
+        if lifecycle.level >= 0 { return Int(lifecycle.level) }
+        return (0..<lifecycle.levelCount).last { lifecycle.trueSince($0) != nil }
     }
 
     /// What is known without evaluating anything.
@@ -33,25 +43,27 @@ extension EngineShard {
     }
 
     /// Fills in everything that comes from expressions: value, labels (where they are not fixed yet), annotations, fields, actions.
-    func describe(_ record: inout AlertRecord, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, cause: EvaluationCause) {
-        currentSource = source.number
-        if !record.isOccurrence { loadFields(source, subject, onlyCarried: false) }
-        loadExtras(rule.extras, source, subject, record.isOccurrence ? .liveReading : cause)
+    func describe(
+        _ record: inout AlertRecord, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, level: Int, fixed: [String: String]?,
+        _ change: AlertLifecycle.Change
+    ) {
+        loadFields(source, subject, record.isOccurrence ? .carried : .all)
+        loadExtras(rule.extras, source, subject)
         record.fields = fields(rule, source)
-        record.value = value(rule, source, subject, record)
-        if record.labels.isEmpty { record.labels = labels(rule, source, subject, record) }
-        if rule.rule.hasLevels { record.labels["severity"] = record.level ?? rule.levels.last?.name }
-        for annotation in rule.annotations { record.annotations[annotation.name] = render(annotation.template, rule, source, subject, record) }
-        let actions = record.isOccurrence || record.state == .firing ? rule.firingActions : record.state == .resolved ? rule.resolvedActions : []
-        if !record.isShadow {
-            for (place, action) in actions.enumerated() {
-                record.pendingActions.append(
-                    PublishRequest(
-                        id: "\(record.episode)-\(record.transition)-a\(place)", topic: render(action.topic, rule, source, subject, record),
-                        payload: render(action.payload, rule, source, subject, record), qos: action.qos, retain: action.retain))
-            }
+        record.value = value(rule, source, subject, record, level)
+        record.labels = fixed ?? labels(rule, source, subject, record)
+        if rule.rule.hasLevels { record.labels["severity"] = rule.levels[level].name }
+        for annotation in rule.texts.annotations {
+            record.annotations[annotation.name] = render(annotation.template, rule, source, subject, record)
         }
-        releaseFrame()
+        guard !record.isShadow else { return }
+        let actions = change == .fired ? rule.texts.firingActions : change == .resolved ? rule.texts.resolvedActions : []
+        for (place, action) in actions.enumerated() {
+            record.pendingActions.append(
+                PublishRequest(
+                    id: "\(record.episode)-\(record.transition)-a\(place)", topic: render(action.topic, rule, source, subject, record),
+                    payload: render(action.payload, rule, source, subject, record), qos: action.qos, retain: action.retain))
+        }
     }
 
     private func fields(_ rule: RulePlan, _ source: SourceState) -> Document {
@@ -61,14 +73,13 @@ extension EngineShard {
             })
     }
 
-    private func value(_ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ record: AlertRecord) -> Document {
-        if let program = rule.value {
-            loadTextExtras(rule.valueExtras, rule, source, subject, record)
+    private func value(_ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ record: AlertRecord, _ level: Int) -> Document {
+        if let program = rule.texts.value {
+            loadTextExtras(rule.texts.valueExtras, source, subject, record)
             if case .value(let value) = program.evaluate(frame) { return Document(value) }
-            context.counters.templateFailures += 1
+            context.counters.templateFailures &+= 1
             return .null
         }
-        let level = record.level.flatMap { name in rule.levels.firstIndex { $0.name == name } } ?? rule.levels.count - 1
         guard let deciding = rule.levels[level].condition.decidingComparison(frame) else { return .null }
         return Document(deciding.left)
     }
@@ -76,22 +87,24 @@ extension EngineShard {
     private func labels(_ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ record: AlertRecord) -> [String: String] {
         var labels: [String: String] = [:]
         for (name, value) in zip(source.plan.key.by, record.key) { labels[name] = value }
-        for label in rule.labels { labels[label.name] = render(label.template, rule, source, subject, record) }
+        for label in rule.texts.labels { labels[label.name] = render(label.template, rule, source, subject, record) }
         labels["alertname"] = rule.rule.identity.alert
         return labels
     }
 
-    private func render(_ template: TemplatePlan, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ record: AlertRecord) -> String {
+    private func render(_ template: TemplatePlan, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ record: AlertRecord)
+        -> String
+    {
         var text = ""
         for part in template.parts {
             switch part {
             case .literal(let literal): text += literal
             case .program(let program, let extras):
-                loadTextExtras(extras, rule, source, subject, record)
+                loadTextExtras(extras, source, subject, record)
                 if case .value(let value) = program.evaluate(frame) {
-                    text += Document(value).plainText
+                    if case .double(let number) = value { text += number.shortest } else { text += Document(value).plainText }
                 } else {
-                    context.counters.templateFailures += 1
+                    context.counters.templateFailures &+= 1
                     text += "<no value>"
                 }
             }
@@ -99,31 +112,23 @@ extension EngineShard {
         return text
     }
 
-    private func loadTextExtras(_ extras: [Int32], _ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ record: AlertRecord) {
+    private func loadTextExtras(_ extras: [Int32], _ source: SourceState, _ subject: Int32, _ record: AlertRecord) {
         for place in extras {
+            let extra = source.plan.extras[Int(place)]
+            guard extra.isOfAlert else {
+                loadExtras([place], source, subject)
+                continue
+            }
             let slot: Slot
-            switch source.plan.extras[Int(place)].kind {
+            switch extra.kind {
             case .alertState: slot = text(record.state.rawValue)
-            case .alertValue: slot = record.value == .null ? .missing : garbage(Slot(retaining: record.value.celValue, strings: context.plan.strings))
+            case .alertValue:
+                slot = record.value == .null ? .missing : keep(Slot(retaining: record.value.celValue, strings: context.plan.strings))
             case .alertActiveAt: slot = Slot(record.activeAt)
             case .label(let name): slot = record.labels[name].map(text) ?? .missing
-            default: slot = value(of: source.plan.extras[Int(place)], source, subject, .change, alert: -1)
+            default: slot = value(of: extra, source, subject)
             }
             frame[firstExtraSlot + Int(place)] = slot
         }
-    }
-
-    private func text(_ text: String) -> Slot { garbage(Slot(retaining: .string(text), strings: context.plan.strings)) }
-
-    private func garbage(_ slot: Slot) -> Slot {
-        if slot.kind == .object { frameGarbage.append(slot) }
-        return slot
-    }
-}
-
-extension RulePlan {
-    /// Whether labels hold anything but fixed text and the key, so that they have to be kept with the alert.
-    var hasVariableLabels: Bool {
-        labels.contains { label in label.template.parts.contains { if case .program = $0 { true } else { false } } }
     }
 }

@@ -9,8 +9,6 @@ struct ActiveAlert {
     var ordinal: Int64
     var transition: Int64
     var firedAt = Instant.distantPast
-    /// When its timer is set; `distantFuture`: none.
-    var timerAt = Instant.distantFuture
     /// Labels when they do not simply follow from rule and key: templates, alerts from before a reload.
     var labels: FixedLabels?
 }
@@ -24,38 +22,40 @@ final class FixedLabels {
 /// Why an expression is evaluated: edges are only seen in live readings.
 enum EvaluationCause {
     case liveReading, retainedReading, timer, change
-
-    var isReading: Bool { self == .liveReading || self == .retainedReading }
 }
 
 /// A part of the engine's state: some subjects of every source, their alerts and timers.
 final class EngineShard {
     let context: EngineContext
     let number: Int
-    var sources: [SourceState]
+    let sources: [SourceState]
     var alerts: [ActiveAlert] = []
     var freeAlerts: [Int32] = []
     var alertOf = PairTable()
     var timers = TimerQueue()
-    /// When a timer for an age is set already.
-    var ageTimers: [UInt64: Instant] = [:]
+    /// The timer that counts of an alert and of an age; others are out of date. What is set stays, also when its alert is gone, so that there is hardly
+    /// ever more than one of a kind.
+    var alertTimers: [TimerKey: Instant] = [:]
+    var ageTimers: [TimerKey: Instant] = [:]
 
     // Memory that is used again for every evaluation.
-    var frame: UnsafeMutablePointer<Slot>
-    var oldFrame: UnsafeMutablePointer<Slot>
-    private(set) var frameSize: Int
-    var conditions: UnsafeMutablePointer<Program.Truth>
-    var recoveries: UnsafeMutablePointer<Program.Truth>
+    let frame: UnsafeMutablePointer<Slot>
+    let oldFrame: UnsafeMutablePointer<Slot>
+    let conditions: UnsafeMutablePointer<Program.Truth>
+    let recoveries: UnsafeMutablePointer<Program.Truth>
     var frameGarbage: [Slot] = []
     /// Values that the reading at hand replaced, released after its evaluations.
     var replaced: [Slot] = []
-    /// The source whose expressions are being evaluated.
-    var currentSource: Int32 = 0
-    var candidates: [Int32] = []
-    var candidateStamp: [UInt32]
+    var occasion = Occasion()
+    /// The occasion at which an extra was last computed.
+    let extraStamp: UnsafeMutablePointer<UInt32>
+    let extraCount: Int
+    let candidates: UnsafeMutablePointer<Int32>
+    var candidateCount = 0
+    let candidateStamp: UnsafeMutablePointer<UInt32>
     var stamp: UInt32 = 0
     /// A bit a field: which the reading at hand carries.
-    var carried: [UInt64] = []
+    let carried: UnsafeMutablePointer<UInt64>
     /// The configuration row of the reading's device, for sources whose key does not decide the device.
     var readingConfigRow: Int32 = 0
 
@@ -63,45 +63,64 @@ final class EngineShard {
         self.context = context
         self.number = number
         let plan = context.plan
-        sources = plan.sources.enumerated().map { SourceState(plan: $0.element, number: Int32($0.offset)) }
-        frameSize = firstExtraSlot + (plan.sources.map(\.extras.count).max() ?? 0)
-        frame = .allocate(capacity: frameSize)
-        frame.initialize(repeating: .missing, count: frameSize)
-        oldFrame = .allocate(capacity: frameSize)
-        oldFrame.initialize(repeating: .missing, count: frameSize)
-        let levels = plan.rules.map(\.levels.count).max() ?? 1
-        conditions = .allocate(capacity: max(1, levels))
-        recoveries = .allocate(capacity: max(1, levels))
-        candidateStamp = [UInt32](repeating: 0, count: plan.rules.count)
-        carried = [UInt64](repeating: 0, count: ((plan.sources.map(\.fields.count).max() ?? 0) + 63) / 64)
+        sources = plan.sources.indices.map { SourceState(plan: plan.sources[$0], index: plan.indexes[$0], number: Int32($0)) }
+        extraCount = plan.sources.map(\.extras.count).max() ?? 0
+        frame = .allocate(capacity: firstExtraSlot + extraCount)
+        frame.initialize(repeating: .missing, count: firstExtraSlot + extraCount)
+        oldFrame = .allocate(capacity: firstExtraSlot + extraCount)
+        oldFrame.initialize(repeating: .missing, count: firstExtraSlot + extraCount)
+        extraStamp = .allocate(capacity: max(1, extraCount))
+        extraStamp.initialize(repeating: 0, count: extraCount)
+        let levels = max(1, plan.rules.map(\.levels.count).max() ?? 1)
+        conditions = .allocate(capacity: levels)
+        conditions.initialize(repeating: .missing, count: levels)
+        recoveries = .allocate(capacity: levels)
+        recoveries.initialize(repeating: .missing, count: levels)
+        candidates = .allocate(capacity: max(1, plan.rules.count))
+        candidateStamp = .allocate(capacity: max(1, plan.rules.count))
+        candidateStamp.initialize(repeating: 0, count: plan.rules.count)
+        let words = ((plan.sources.map(\.fields.count).max() ?? 0) + 63) / 64
+        carried = .allocate(capacity: max(1, words))
+        carried.initialize(repeating: 0, count: words)
     }
 
     deinit {
         frame.deallocate()
         oldFrame.deallocate()
+        extraStamp.deallocate()
         conditions.deallocate()
         recoveries.deallocate()
+        candidates.deallocate()
+        candidateStamp.deallocate()
+        carried.deallocate()
     }
 
     @inline(__always) func isCarried(_ field: Int) -> Bool { carried[field >> 6] & (1 << UInt64(field & 63)) != 0 }
 
-    func isAnyCarried(_ fields: Set<Int>) -> Bool { fields.contains { isCarried($0) } }
+    @inline(__always)
+    func isAnyCarried(_ fields: [Int]) -> Bool {
+        for field in fields where isCarried(field) { return true }
+        return false
+    }
+
+    func source(of rule: Int32) -> SourceState { sources[Int(context.plan.rules[Int(rule)].source)] }
 
     // MARK: Subjects
 
     /// The subject of a key, made when it is new; nil when there may not be more.
-    func subject(of source: SourceState, key: [String], create: Bool = true) -> Int32? {
+    func subject(of source: SourceState, key: [String]) -> Int32? {
         SourceState.keyBytes(key).withUnsafeBytes { bytes in
             let known = source.keys.find(bytes)
             if known >= 0 { return known }
-            guard create, context.mayAddSubject(for: source.plan) else { return nil }
+            guard context.mayAddSubject(for: source) else { return nil }
             let subject = source.add(key: bytes, ordinal: context.nextSubjectOrdinal)
             context.nextSubjectOrdinal += 1
             context.counters.subjects += 1
             source.subjects[Int(subject)].lastBeat = context.now
             if source.plan.usesDevices, let device = source.device(ofKey: key) {
-                source.subjects[Int(subject)].configRow = configRow(of: device, in: source)
-                source.subjectsOfConfigRow[Int(source.subjects[Int(subject)].configRow)].append(subject)
+                let row = configRow(of: device, in: source)
+                source.subjects[Int(subject)].configRow = row
+                source.subjectsOfConfigRow[Int(row)].append(subject)
             }
             armSilence(source, subject)
             return subject
@@ -135,128 +154,82 @@ final class EngineShard {
         }
     }
 
-    // MARK: Timers
-
-    func armSilence(_ source: SourceState, _ subject: Int32) {
-        let head = source.subjects[Int(subject)]
-        guard Int(head.silenceStage) < source.plan.missingRules.count else { return }
-        let rule = source.plan.missingRules[Int(head.silenceStage)]
-        guard let after = context.plan.rules[Int(rule)].silenceDeadline else { return }
-        timers.add(
-            Timer(
-                due: max(head.lastBeat, context.beatFloor) + after, rule: rule, ordinal: head.ordinal, kind: .silence, source: source.number,
-                subject: subject))
-    }
-
-    /// Sets the alert's timer to the next instant at which time alone changes it, unless one is set that comes no later.
-    func arm(_ alert: Int32) {
-        let active = alerts[Int(alert)]
-        let rule = context.plan.rules[Int(active.rule)]
-        guard let deadline = active.lifecycle.deadline(rule.timing), deadline < active.timerAt else { return }
-        alerts[Int(alert)].timerAt = deadline
-        let source = sources[Int(rule.source)]
-        timers.add(
-            Timer(
-                due: deadline, rule: active.rule, ordinal: source.subjects[Int(active.subject)].ordinal, kind: .alert, source: rule.source,
-                subject: active.subject))
-    }
-
-    func armAges(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
-        let ages = source.plan.ageFields.count
-        for turn in rule.ageTurns {
-            let set = source.setAt[Int(subject) * ages + turn.place]
-            guard set != .distantPast, case let due = set + turn.nanoseconds, due > context.now else { continue }
-            let key = UInt64(UInt32(bitPattern: rule.number)) << 32 | UInt64(UInt32(bitPattern: subject))
-            if let armed = ageTimers[key], armed <= due { continue }
-            ageTimers[key] = due
-            timers.add(
-                Timer(
-                    due: due, rule: rule.number, ordinal: source.subjects[Int(subject)].ordinal, kind: .age, source: source.number, subject: subject))
-        }
-    }
-
-    /// Runs one timer that is due at `context.now`.
-    func run(_ timer: Timer) {
-        switch timer.kind {
-        case .alert:
-            let alert = alertOf[timer.rule, timer.subject]
-            guard alert >= 0, alerts[Int(alert)].timerAt == timer.due else { return }
-            alerts[Int(alert)].timerAt = .distantFuture
-            stepOnTime(alert)
-        case .age:
-            let key = UInt64(UInt32(bitPattern: timer.rule)) << 32 | UInt64(UInt32(bitPattern: timer.subject))
-            guard ageTimers[key] == timer.due else { return }
-            ageTimers[key] = nil
-            let source = sources[Int(timer.source)]
-            guard source.subjects[Int(timer.subject)].isKnown else { return }
-            evaluate(timer.rule, source, timer.subject, .timer)
-        case .silence: runSilence(timer)
-        case .every:
-            let rule = context.plan.rules[Int(timer.rule)]
-            let source = sources[Int(rule.source)]
-            for subject in source.inOrder { evaluate(timer.rule, source, subject, .timer) }
-        case .sweep: forgetSilentSubjects()
-        case .ownAlert: break
-        }
-    }
-
-    private func runSilence(_ timer: Timer) {
-        let source = sources[Int(timer.source)]
-        let head = source.subjects[Int(timer.subject)]
-        guard head.isKnown, head.ordinal == timer.ordinal, Int(head.silenceStage) < source.plan.missingRules.count,
-            source.plan.missingRules[Int(head.silenceStage)] == timer.rule
-        else { return }
-        let rule = context.plan.rules[Int(timer.rule)]
-        guard let after = rule.silenceDeadline else { return }
-        if max(head.lastBeat, context.beatFloor) + after > context.now {
-            armSilence(source, timer.subject)
-            return
-        }
-        source.subjects[Int(timer.subject)].silenceStage += 1
-        fallSilent(rule, source, timer.subject)
-        armSilence(source, timer.subject)
-    }
-
-    /// A reading has come: silence begins to count anew.
-    @inline(__always)
-    func beat(_ source: SourceState, _ subject: Int32) {
-        source.subjects[Int(subject)].lastBeat = context.now
-        if source.subjects[Int(subject)].silenceStage > 0 {
-            source.subjects[Int(subject)].silenceStage = 0
-            armSilence(source, subject)
-        }
-    }
-
-    private func forgetSilentSubjects() {
-        let oldest = context.now + -context.settings.forgetAfter.inNanoseconds
-        for source in sources where !source.plan.isOnClock {
-            for subject in source.inOrder {
-                let head = source.subjects[Int(subject)]
-                if head.activeAlerts == 0, head.lastBeat < oldest { forget(source, subject) }
-            }
-        }
-    }
-
     func forget(_ source: SourceState, _ subject: Int32) {
         let row = Int(source.subjects[Int(subject)].configRow)
         if row > 0 { source.subjectsOfConfigRow[row].removeAll { $0 == subject } }
         source.remove(subject)
         context.counters.subjects -= 1
-        context.hasForgotten = true
     }
-}
 
-extension RulePlan {
-    /// Nanoseconds of silence after which `missing` speaks.
-    var silenceDeadline: Int64? {
-        guard case .after(let duration)? = rule.missing?.deadline else { return nil }
-        return duration.inNanoseconds
+    func forgetSilentSubjects() {
+        let oldest = context.now + -context.settings.forgetAfter.inNanoseconds
+        for source in sources where !source.plan.isOnClock {
+            for subject in source.subjects.indices {
+                let head = source.subjects[subject]
+                if head.isKnown, head.activeAlerts == 0, head.lastBeat < oldest { forget(source, Int32(subject)) }
+            }
+        }
     }
-}
 
-extension SourceState {
-    /// Subjects in the order in which the engine met them.
-    var inOrder: [Int32] {
-        subjects.indices.filter { subjects[$0].isKnown }.sorted { subjects[$0].ordinal < subjects[$1].ordinal }.map { Int32($0) }
+    // MARK: Timers
+
+    /// Sets the alert's timer to the next instant at which time alone changes it, unless one is set that comes no later.
+    func arm(_ alert: Int32) {
+        let active = alerts[Int(alert)]
+        let rule = context.plan.rules[Int(active.rule)]
+        guard let due = active.lifecycle.deadline(rule.timing), due != .distantFuture else { return }
+        let ordinal = sources[Int(rule.source)].subjects[Int(active.subject)].ordinal
+        let key = TimerKey(rule: active.rule, ordinal: ordinal)
+        if let armed = alertTimers[key], armed <= due { return }
+        alertTimers[key] = due
+        timers.add(Timer(due: due, ordinal: ordinal, rule: active.rule, subject: active.subject, kind: .alert))
+    }
+
+    /// Sets a timer for the next instant at which a comparison of an age turns. The frame holds the rule's extras.
+    func armAges(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
+        let ages = source.plan.ageFields.count
+        var next = Instant.distantFuture
+        for turn in rule.ageTurns {
+            let set = source.setAt[Int(subject) * ages + turn.place]
+            guard set != .distantPast else { continue }
+            let limit: Int64
+            switch turn.limit {
+            case .constant(let nanoseconds): limit = nanoseconds
+            case .slot(let slot):
+                guard frame[slot].kind == .duration else { continue }
+                limit = Int64(bitPattern: frame[slot].bits)
+            }
+            for offset in turn.offsets {
+                let due = set + limit + offset
+                if due > context.now, due < next { next = due }
+            }
+        }
+        guard next != .distantFuture else { return }
+        let ordinal = source.subjects[Int(subject)].ordinal
+        let key = TimerKey(rule: rule.number, ordinal: ordinal)
+        if let armed = ageTimers[key], armed <= next { return }
+        ageTimers[key] = next
+        timers.add(Timer(due: next, ordinal: ordinal, rule: rule.number, subject: subject, kind: .age))
+    }
+
+    /// Runs one timer that is due at `context.now`.
+    func run(_ timer: Timer) {
+        let key = TimerKey(rule: timer.rule, ordinal: timer.ordinal)
+        let source = source(of: timer.rule)
+        switch timer.kind {
+        case .alert:
+            guard alertTimers[key] == timer.due else { return }
+            alertTimers[key] = nil
+            guard source.subjects[Int(timer.subject)].ordinal == timer.ordinal else { return }
+            let alert = alertOf[timer.rule, timer.subject]
+            if alert >= 0 { stepOnTime(alert) }
+        case .age:
+            guard ageTimers[key] == timer.due else { return }
+            ageTimers[key] = nil
+            guard source.subjects[Int(timer.subject)].ordinal == timer.ordinal else { return }
+            evaluate(timer.rule, source, timer.subject, .timer)
+        case .silence: runSilence(timer)
+        case .clock: break
+        }
     }
 }

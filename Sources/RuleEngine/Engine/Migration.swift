@@ -8,14 +8,16 @@ struct Migration {
     let successor: [Int32?]
     /// Why alerts of a rule end.
     let endingReason: [TransitionReason?]
-    /// Rules of the new plan that are new or mean something else than before.
+    /// Rules of the new plan that are new or mean something else than before, so that they are evaluated over the remembered values.
     let changed: [Bool]
+    /// Rules of the new plan whose instances are others than before: they begin at their next reading.
+    let isRekeyed: [Bool]
 
     init(from old: EvaluationPlan, to new: EvaluationPlan) {
         self.old = old
         self.new = new
-        let numbers = Dictionary(uniqueKeysWithValues: new.rules.map { ($0.rule.identity, $0.number) })
-        let before = Dictionary(uniqueKeysWithValues: old.rules.map { ($0.rule.identity, $0) })
+        let numbers = Dictionary(new.rules.map { ($0.rule.identity, $0.number) }) { first, _ in first }
+        let before = Dictionary(old.rules.map { ($0.rule.identity, $0) }) { first, _ in first }
         var successor: [Int32?] = []
         var endingReason: [TransitionReason?] = []
         for rule in old.rules {
@@ -26,15 +28,16 @@ struct Migration {
                 endingReason.append(.ruleRemoved)
                 continue
             }
-            let isContinued = next.rule.by == rule.rule.by && next.isEvent == rule.isEvent
+            let isContinued = next.rule.by == rule.rule.by && next.isEvent == rule.isEvent && next.rule.mode == rule.rule.mode
             successor.append(isContinued ? number : nil)
             endingReason.append(isContinued ? nil : .ruleChanged)
         }
         self.successor = successor
         self.endingReason = endingReason
+        isRekeyed = new.rules.map { rule in before[rule.rule.identity].map { $0.rule.by != rule.rule.by } ?? false }
         changed = new.rules.map { rule in
             guard let earlier = before[rule.rule.identity], earlier.rule.isEnabled else { return true }
-            return earlier.meaning != rule.meaning
+            return earlier.rule.by == rule.rule.by && (earlier.meaning != rule.meaning || earlier.rule.mode != rule.rule.mode)
         }
     }
 }
@@ -42,7 +45,8 @@ struct Migration {
 extension EngineContext {
     /// Takes a new plan; counts of rules that go on are kept.
     func adopt(_ new: EvaluationPlan) {
-        let states = Dictionary(uniqueKeysWithValues: zip(plan.rules.map(\.rule.identity), ruleStates))
+        for rule in plan.rules where rule.rule.isEnabled { ruleStates[Int(rule.number)].refused &+= refusedSubjects[Int(rule.source)] }
+        let states = Dictionary(zip(plan.rules.map(\.rule.identity), ruleStates)) { first, _ in first }
         plan = new
         ruleStates = new.rules.map { rule in
             var state = states[rule.rule.identity] ?? RuleState()
@@ -50,33 +54,48 @@ extension EngineContext {
             return state
         }
         counters.subjects = 0
+        refusedSubjects = [UInt64](repeating: 0, count: new.sources.count)
     }
 }
 
 extension EngineShard {
-    /// Active alerts with their numbers, in the order of their subjects and rules.
-    var activeAlerts: [(number: Int32, alert: ActiveAlert)] {
-        let free = Set(freeAlerts)
-        return alerts.indices.filter { !free.contains(Int32($0)) }
-            .map { (Int32($0), alerts[$0]) }
-            .sorted { left, right in
-                let a = sources[Int(context.plan.rules[Int(left.1.rule)].source)].subjects[Int(left.1.subject)].ordinal
-                let b = sources[Int(context.plan.rules[Int(right.1.rule)].source)].subjects[Int(right.1.subject)].ordinal
-                return (left.1.rule, a) < (right.1.rule, b)
-            }
+    /// Numbers of the active alerts, in no order that means anything.
+    var activeAlerts: [Int32] {
+        var isFree = [Bool](repeating: false, count: alerts.count)
+        for free in freeAlerts { isFree[Int(free)] = true }
+        return alerts.indices.filter { !isFree[$0] }.map { Int32($0) }
+    }
+
+    /// An alert's place among all: by rule, then instance.
+    func place(of alert: Int32) -> (rule: Int32, ordinal: Int64) {
+        let active = alerts[Int(alert)]
+        return (active.rule, source(of: active.rule).subjects[Int(active.subject)].ordinal)
+    }
+
+    func evaluations(of rules: [Int32], in source: SourceState) -> [PlannedEvaluation] {
+        rules.isEmpty ? [] : source.known.flatMap { evaluations(of: rules, source, $0) }
+    }
+
+    private func evaluations(of rules: [Int32], _ source: SourceState, _ subject: Int32) -> [PlannedEvaluation] {
+        let ordinal = source.subjects[Int(subject)].ordinal
+        return rules.map { PlannedEvaluation(rule: $0, ordinal: ordinal, shard: number, source: source.number, subject: subject) }
     }
 
     /// Takes over subjects, last known values and alerts from the shard of the old plan.
     func adopt(_ old: EngineShard, _ migration: Migration) {
         for source in sources { fillVariables(of: source) }
-        for before in old.sources {
-            for after in sources where after.plan.key.by == before.plan.key.by && Self.shareFilters(before.plan, after.plan) {
-                adopt(before, into: after, migration)
-            }
+        for after in sources {
+            // A source that goes on has its own values; a new one those of whatever heard the same filters.
+            let same = old.sources.filter { $0.plan.key == after.plan.key }
+            let before =
+                same.isEmpty ? old.sources.filter { $0.plan.key.by == after.plan.key.by && Self.shareFilters($0.plan, after.plan) } : same
+            for source in before { adopt(source, into: after, migration) }
+            guard after.plan.rules.contains(where: { migration.isRekeyed[Int($0)] }) else { continue }
+            for subject in after.known { after.subjects[Int(subject)].isUnevaluated = true }
         }
-        for (number, alert) in old.activeAlerts {
-            guard let successor = migration.successor[Int(alert.rule)] else { continue }
-            adopt(alert, number, from: old, successor, migration)
+        for alert in old.activeAlerts {
+            let active = old.alerts[Int(alert)]
+            if let successor = migration.successor[Int(active.rule)] { adopt(active, from: old, successor, migration) }
         }
     }
 
@@ -87,18 +106,28 @@ extension EngineShard {
 
     private func adopt(_ before: SourceState, into after: SourceState, _ migration: Migration) {
         let places = after.plan.fields.map { before.plan.fields.firstIndex(of: $0) }
-        for subject in before.inOrder {
+        for subject in before.known {
+            let count = context.counters.subjects
             guard let target = self.subject(of: after, key: before.keyValues(subject)) else { continue }
+            let isNew = context.counters.subjects > count
             let head = before.subjects[Int(subject)]
-            let known = after.subjects[Int(target)].lastBeat
-            after.subjects[Int(target)].ordinal = min(after.subjects[Int(target)].ordinal, head.ordinal)
-            after.subjects[Int(target)].lastBeat = known == context.now ? head.lastBeat : max(known, head.lastBeat)
+            after.subjects[Int(target)].ordinal = isNew ? head.ordinal : min(after.subjects[Int(target)].ordinal, head.ordinal)
+            after.subjects[Int(target)].lastBeat = isNew ? head.lastBeat : max(after.subjects[Int(target)].lastBeat, head.lastBeat)
+            after.subjects[Int(target)].isUnevaluated = head.isUnevaluated
+            after.subjects[Int(target)].hasFallenSilent = after.subjects[Int(target)].hasFallenSilent || head.hasFallenSilent
             copyFields(before, subject, after, target, places, migration)
-            armSilence(after, target)
+            if after.index.learnsIntervals, before.index.learnsIntervals { after.rhythms[Int(target)] = before.rhythms[Int(subject)] }
+            if after.index.hasMissingRules {
+                // Timers of the old plan are gone, and so is the one that was set when the subject was made.
+                after.silences[Int(target)] = Silence()
+                armSilence(after, target)
+            }
         }
     }
 
-    private func copyFields(_ before: SourceState, _ subject: Int32, _ after: SourceState, _ target: Int32, _ places: [Int?], _ migration: Migration) {
+    private func copyFields(
+        _ before: SourceState, _ subject: Int32, _ after: SourceState, _ target: Int32, _ places: [Int?], _ migration: Migration
+    ) {
         let from = before.slots.row(subject), to = after.slots.row(target)
         for (field, place) in places.enumerated() {
             guard let place, to[field].kind == .missing, let value = from[place].value(in: migration.old.strings) else { continue }
@@ -111,11 +140,11 @@ extension EngineShard {
         }
     }
 
-    private func adopt(_ alert: ActiveAlert, _ number: Int32, from old: EngineShard, _ successor: Int32, _ migration: Migration) {
+    private func adopt(_ alert: ActiveAlert, from old: EngineShard, _ successor: Int32, _ migration: Migration) {
         let oldRule = migration.old.rules[Int(alert.rule)], rule = migration.new.rules[Int(successor)]
         let oldSource = old.sources[Int(oldRule.source)], source = sources[Int(rule.source)]
-        guard let subject = subject(of: source, key: oldSource.keyValues(alert.subject)) else { return }
-        let labels = alert.labels ?? FixedLabels(old.plainLabels(alert, oldRule, oldSource))
+        let key = oldSource.keyValues(alert.subject)
+        guard let subject = subject(of: source, key: key) else { return }
         var lifecycle = AlertLifecycle(levels: rule.levels.count)
         lifecycle.take(over: alert.lifecycle, oldRule, rule)
         let adopted = add(rule, source, subject, lifecycle)
@@ -123,35 +152,42 @@ extension EngineShard {
         alerts[Int(adopted)].ordinal = alert.ordinal
         alerts[Int(adopted)].transition = alert.transition
         alerts[Int(adopted)].firedAt = alert.firedAt
-        alerts[Int(adopted)].labels = labels
+        alerts[Int(adopted)].labels = labels(fixed: alert.labels?.values ?? Self.plainLabels(key, oldRule), rule, key, alert.labels)
+        if lifecycle.isMissing { source.subjects[Int(subject)].hasFallenSilent = true }
         arm(adopted)
     }
 
+    /// Labels of an episode that goes on; nothing is kept where they are those that the rule gives anyway.
+    private func labels(fixed: [String: String], _ rule: RulePlan, _ key: [String], _ known: FixedLabels?) -> FixedLabels? {
+        if !rule.hasVariableLabels, Self.plainLabels(key, rule) == fixed { return nil }
+        return known ?? FixedLabels(fixed)
+    }
+
     /// Labels that follow from rule and key alone.
-    func plainLabels(_ alert: ActiveAlert, _ rule: RulePlan, _ source: SourceState) -> [String: String] {
-        var labels = Dictionary(uniqueKeysWithValues: zip(source.plan.key.by, source.keyValues(alert.subject)))
+    static func plainLabels(_ key: [String], _ rule: RulePlan) -> [String: String] {
+        var labels = Dictionary(zip(rule.rule.by, key)) { first, _ in first }
         for label in rule.rule.labels { labels[label.name] = label.template.constant ?? labels[label.name] }
         labels["alertname"] = rule.rule.identity.alert
         return labels
     }
 
-    /// Evaluates rules that are new or changed over the remembered values.
-    func evaluateChanged(_ migration: Migration) {
-        for rule in context.plan.rules where migration.changed[Int(rule.number)] && rule.rule.isEnabled && rule.everyNanoseconds == 0 {
-            let source = sources[Int(rule.source)]
-            for subject in source.inOrder { evaluate(rule.number, source, subject, .change) }
+    /// What has to be evaluated over the remembered values: rules that are new or changed, and those whose timers of ages are gone.
+    func changedEvaluations(_ migration: Migration) -> [PlannedEvaluation] {
+        context.plan.rules.flatMap { rule -> [PlannedEvaluation] in
+            guard rule.rule.isEnabled, rule.everyNanoseconds == 0, !rule.isEvent else { return [] }
+            guard migration.changed[Int(rule.number)] || !rule.ageTurns.isEmpty && !migration.isRekeyed[Int(rule.number)] else { return [] }
+            return evaluations(of: [rule.number], in: sources[Int(rule.source)])
         }
     }
 
     // MARK: Devices and variables
 
-    func deviceChanged(_ id: String) {
-        for source in sources where source.plan.usesDevices {
-            guard let row = source.configRowOfDevice[id] else { continue }
+    func deviceChanged(_ id: String) -> [PlannedEvaluation] {
+        sources.flatMap { source -> [PlannedEvaluation] in
+            guard source.plan.usesDevices, let row = source.configRowOfDevice[id] else { return [] }
             fillConfigRow(row, of: source)
-            for subject in source.subjectsOfConfigRow[Int(row)].sorted(by: { source.subjects[Int($0)].ordinal < source.subjects[Int($1)].ordinal }) {
-                for rule in source.plan.rules where readsDevice(context.plan.rules[Int(rule)], source) { evaluate(rule, source, subject, .change) }
-            }
+            let rules = source.plan.rules.filter { readsDevice(context.plan.rules[Int($0)], source) }
+            return source.subjectsOfConfigRow[Int(row)].flatMap { evaluations(of: rules, source, $0) }
         }
     }
 
@@ -165,40 +201,49 @@ extension EngineShard {
             }
     }
 
-    func deviceRemoved(_ id: String) {
-        for source in sources {
-            if source.plan.usesDevices, let row = source.configRowOfDevice[id] { fillConfigRow(row, of: source) }
-            guard source.plan.hasFixedDevice else { continue }
-            for subject in source.inOrder where source.device(ofKey: source.keyValues(subject)) == id {
-                for rule in source.plan.rules {
-                    let alert = alertOf[rule, subject]
-                    if alert >= 0 { end(alert, reason: .deviceRemoved) }
-                }
-                forget(source, subject)
+    func knows(device id: String) -> Bool { sources.contains { !$0.subjects(ofDevice: id).isEmpty } }
+
+    func alerts(ofDevice id: String) -> [Int32] {
+        sources.flatMap { source in
+            source.subjects(ofDevice: id).flatMap { subject in
+                source.subjects[Int(subject)].activeAlerts == 0 ? [] : source.plan.rules.map { alertOf[$0, subject] }.filter { $0 >= 0 }
             }
         }
     }
 
-    func variableChanged(_ name: String) {
+    func forget(device id: String) {
         for source in sources {
-            guard source.plan.variablePaths.contains(where: { $0.first == .name(name) }) else { continue }
+            for subject in source.subjects(ofDevice: id) { forget(source, subject) }
+            if source.plan.usesDevices, let row = source.configRowOfDevice[id] { fillConfigRow(row, of: source) }
+        }
+    }
+
+    func variableChanged(_ name: String) -> [PlannedEvaluation] {
+        sources.flatMap { source -> [PlannedEvaluation] in
+            let places = Set(source.plan.variablePaths.indices.filter { source.plan.variablePaths[$0].first == .name(name) })
+            guard !places.isEmpty else { return [] }
             fillVariables(of: source)
             let rules = source.plan.rules.filter { number in
                 let rule = context.plan.rules[Int(number)]
                 return rule.everyNanoseconds == 0
-                    && rule.extras.contains { if case .variable = source.plan.extras[Int($0)].kind { true } else { false } }
+                    && rule.extras.contains {
+                        if case .variable(let place) = source.plan.extras[Int($0)].kind { places.contains(place) } else { false }
+                    }
             }
-            for subject in source.inOrder { for rule in rules { evaluate(rule, source, subject, .change) } }
+            return evaluations(of: rules, in: source)
         }
     }
 
     // MARK: Restore
 
-    func restore(_ record: AlertRecord, _ rule: RulePlan) {
+    /// False when there is no room for the instance, or it is there already.
+    func restore(_ record: AlertRecord, _ rule: RulePlan) -> Bool {
         let source = sources[Int(rule.source)]
-        guard let subject = subject(of: source, key: record.key), alertOf[rule.number, subject] < 0 else { return }
+        guard let subject = subject(of: source, key: record.key), alertOf[rule.number, subject] < 0 else { return false }
         for (field, path) in source.plan.fields.enumerated() {
-            guard source.slots.row(subject)[field].kind == .missing, let value = record.fields[path.description], value != .null else { continue }
+            guard path.origin != .eventTime, path.origin != .receivedAt, source.slots.row(subject)[field].kind == .missing,
+                let value = record.fields[path.description], value != .null
+            else { continue }
             source.slots.row(subject)[field] = CELSlot.make(value.celValue, context.plan)
         }
         var lifecycle = AlertLifecycle(levels: rule.levels.count)
@@ -208,10 +253,12 @@ extension EngineShard {
         alerts[Int(alert)].ordinal = record.ordinal
         alerts[Int(alert)].transition = record.transition
         alerts[Int(alert)].firedAt = record.firedAt ?? .distantPast
-        var labels = record.labels
-        if rule.rule.hasLevels { labels["severity"] = nil }
-        alerts[Int(alert)].labels = FixedLabels(labels)
+        var fixed = record.labels
+        if rule.rule.hasLevels { fixed["severity"] = nil }
+        alerts[Int(alert)].labels = labels(fixed: fixed, rule, record.key, nil)
+        if lifecycle.isMissing { source.subjects[Int(subject)].hasFallenSilent = true }
         arm(alert)
+        return true
     }
 }
 

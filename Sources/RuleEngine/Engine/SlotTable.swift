@@ -58,7 +58,9 @@ struct PairTable {
         values = [Int32](repeating: -1, count: 16)
     }
 
-    private static func key(_ rule: Int32, _ subject: Int32) -> UInt64 { UInt64(UInt32(bitPattern: rule)) << 32 | UInt64(UInt32(bitPattern: subject)) }
+    private static func key(_ rule: Int32, _ subject: Int32) -> UInt64 {
+        UInt64(UInt32(bitPattern: rule)) << 32 | UInt64(UInt32(bitPattern: subject))
+    }
 
     @inline(__always)
     private func start(_ key: UInt64) -> Int { Int(truncatingIfNeeded: (key &* 0x9e37_79b9_7f4a_7c15) >> 32) & (keys.count - 1) }

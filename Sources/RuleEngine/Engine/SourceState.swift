@@ -5,18 +5,22 @@ final class SourceState {
     struct Subject {
         /// Last non-retained reading, or when it was registered.
         var lastBeat = Instant.distantPast
-        /// The order in which the engine met its subjects.
-        var ordinal: Int64 = 0
+        /// The order in which the engine met its subjects, never given twice; -1: there is no such subject.
+        var ordinal: Int64 = -1
         /// Row of `configRows`; 0: none, a device that nobody declared.
         var configRow: Int32 = 0
         /// Active alerts of all rules.
         var activeAlerts: Int32 = 0
-        /// How many of the source's `missing` rules have already come due since the last beat.
-        var silenceStage: UInt16 = 0
-        var isKnown = false
+        /// Silence has spoken since the last beat: the next reading decides anew for rules with `missing`.
+        var hasFallenSilent = false
+        /// The next reading, which may be the first, concerns all rules, whatever it changes.
+        var isUnevaluated = false
+
+        var isKnown: Bool { ordinal >= 0 }
     }
 
     let plan: SourcePlan
+    let index: SourceIndex
     let number: Int32
     /// Keys: the values of `by`, joined by U+0000, which no topic holds.
     let keys = ByteTable()
@@ -24,6 +28,10 @@ final class SourceState {
     var subjects: [Subject] = []
     /// When the fields in `plan.ageFields` were set: a row a subject.
     var setAt: [Instant] = []
+    /// A row a subject, for sources with rules that have `missing`.
+    var silences: [Silence] = []
+    /// A row a subject, for sources that learn a deadline.
+    var rhythms: [Rhythm] = []
     /// Values of `plan.configPaths`; row 0 is all missing.
     let configRows: SlotTable
     var configRowOfDevice: [String: Int32] = [:]
@@ -31,26 +39,38 @@ final class SourceState {
     /// Subjects whose device a row is of.
     var subjectsOfConfigRow: [[Int32]] = [[]]
     let variables: SlotTable
+    /// Readings by the set of fields that they carried.
+    var tally: FieldTally
 
-    init(plan: SourcePlan, number: Int32) {
+    init(plan: SourcePlan, index: SourceIndex, number: Int32) {
         self.plan = plan
+        self.index = index
         self.number = number
         slots = SlotTable(width: plan.fields.count)
         configRows = SlotTable(width: plan.configPaths.count)
         configRows.reach(0)
         variables = SlotTable(width: plan.variablePaths.count)
         variables.reach(0)
+        tally = FieldTally(fields: plan.fields.count)
     }
 
     func add(key: UnsafeRawBufferPointer, ordinal: Int64) -> Int32 {
         let number = keys.insert(key)
         slots.reach(number)
         if Int(number) >= subjects.count { subjects.append(Subject()) }
-        subjects[Int(number)] = Subject(ordinal: ordinal, isKnown: true)
+        subjects[Int(number)] = Subject(ordinal: ordinal, isUnevaluated: true)
         let ages = plan.ageFields.count
         if ages > 0 {
             while setAt.count < (Int(number) + 1) * ages { setAt.append(.distantPast) }
             for place in 0..<ages { setAt[Int(number) * ages + place] = .distantPast }
+        }
+        if index.hasMissingRules {
+            while silences.count <= Int(number) { silences.append(Silence()) }
+            silences[Int(number)] = Silence()
+        }
+        if index.learnsIntervals {
+            while rhythms.count <= Int(number) { rhythms.append(Rhythm()) }
+            rhythms[Int(number)] = Rhythm()
         }
         return number
     }
@@ -58,7 +78,7 @@ final class SourceState {
     func remove(_ subject: Int32) {
         keys.remove(subject)
         slots.clear(subject)
-        subjects[Int(subject)].isKnown = false
+        subjects[Int(subject)].ordinal = -1
     }
 
     func keyValues(_ subject: Int32) -> [String] {
@@ -71,7 +91,7 @@ final class SourceState {
     /// The device that a key stands for; nil when the key does not decide it.
     func device(ofKey values: [String]) -> String? {
         guard plan.hasFixedDevice else { return nil }
-        let captures = Dictionary(uniqueKeysWithValues: zip(plan.key.by, values))
+        let captures = Dictionary(zip(plan.key.by, values)) { first, _ in first }
         return plan.key.subscriptions.first.flatMap { Self.device($0, captures: captures) }
     }
 
@@ -88,4 +108,18 @@ final class SourceState {
         }
         return text
     }
+
+    /// Subjects of a device whose id follows from their keys.
+    func subjects(ofDevice id: String) -> [Int32] {
+        guard plan.hasFixedDevice else { return [] }
+        if plan.key.by == ["device"], plan.key.subscriptions.allSatisfy({ $0.device == nil }) {
+            let subject = SourceState.keyBytes([id]).withUnsafeBytes { keys.find($0) }
+            return subject >= 0 ? [subject] : []
+        }
+        if plan.usesDevices { return configRowOfDevice[id].map { subjectsOfConfigRow[Int($0)] } ?? [] }
+        return known.filter { device(ofKey: keyValues($0)) == id }
+    }
+
+    /// Numbers of its subjects, in no order that means anything.
+    var known: [Int32] { subjects.indices.filter { subjects[$0].isKnown }.map { Int32($0) } }
 }

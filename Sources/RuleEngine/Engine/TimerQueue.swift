@@ -3,42 +3,61 @@ import HeapModule
 /// Something that has to be looked at when an instant has come. Timers may be out of date: who takes one checks whether it still holds.
 struct Timer: Comparable {
     enum Kind: UInt8 {
+        /// The next aligned instant of a rule with `every`, or the next look at subjects that can be forgotten (`rule` is -1).
+        case clock
         /// `for` or `keep_firing_for` of an active alert.
         case alert
         /// The comparison of an `age` turns.
         case age
         /// A subject may have fallen silent.
         case silence
-        /// The next aligned instant of a rule with `every`.
-        case every
-        /// Subjects that can be forgotten.
-        case sweep
-        /// An alert of the engine about itself may end.
-        case ownAlert
     }
     var due: Instant
+    /// Ordinal of the subject: in the order in which instances came, the same for any number of shards. -1 when there is none.
+    var ordinal: Int64
     /// Number of the rule, -1 when there is none.
     var rule: Int32
-    /// Ordinal of the subject: in the order in which instances came, the same for any number of shards.
-    var ordinal: Int64
-    var kind: Kind
-    var source: Int32
     var subject: Int32
+    var kind: Kind
 
     /// At one instant: by rule, then instance, then kind.
     static func < (left: Timer, right: Timer) -> Bool {
-        (left.due, left.rule, left.ordinal, left.kind.rawValue, left.source) < (right.due, right.rule, right.ordinal, right.kind.rawValue, right.source)
+        if left.due != right.due { return left.due < right.due }
+        if left.rule != right.rule { return left.rule < right.rule }
+        if left.ordinal != right.ordinal { return left.ordinal < right.ordinal }
+        return left.kind.rawValue < right.kind.rawValue
     }
     static func == (left: Timer, right: Timer) -> Bool { !(left < right) && !(right < left) }
+}
+
+/// What a timer is of: a rule and a subject, which is never the same as another, also when its number is used again.
+struct TimerKey: Hashable {
+    var rule: Int32
+    var ordinal: Int64
 }
 
 /// Timers by their instants.
 struct TimerQueue {
     private var heap = Heap<Timer>()
+    /// When the first is due; `distantFuture` when there is none.
+    private(set) var nextDue = Instant.distantFuture
 
     var next: Timer? { heap.min }
     var count: Int { heap.count }
-    mutating func add(_ timer: Timer) { heap.insert(timer) }
-    mutating func popFirst() -> Timer? { heap.popMin() }
-    mutating func removeAll() { heap = Heap() }
+
+    mutating func add(_ timer: Timer) {
+        heap.insert(timer)
+        if timer.due < nextDue { nextDue = timer.due }
+    }
+
+    mutating func popFirst() -> Timer? {
+        let first = heap.popMin()
+        nextDue = heap.min?.due ?? .distantFuture
+        return first
+    }
+
+    mutating func removeAll() {
+        heap = Heap()
+        nextDue = .distantFuture
+    }
 }

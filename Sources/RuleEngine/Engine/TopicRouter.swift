@@ -1,151 +1,224 @@
 import CEL
 
+/// What a topic leads to in one shard: the subject of a source.
+struct TopicRoute {
+    var source: Int32
+    var subject: Int32
+    /// The subject's ordinal when the route was made: a subject that was forgotten since has another, or none.
+    var ordinal: Int64
+    /// Place in `TopicRouter.shapes`.
+    var shape: Int32
+    /// Place in `TopicRouter.circumstances`, or -1.
+    var circumstance: Int32
+    var shard: Int16
+    var isSkippedWhenRetained: Bool
+}
+
+/// Where the fields of a source stand in a decoded row: the same for all topics that match the same filters.
+final class RouteShape {
+    let decoder: Int32
+    /// Column of the decoded row → field of the source.
+    let columns: [(column: Int32, field: Int32)]
+    /// The column of a payload that is one scalar, where `value_as` renames it, and the field that it becomes (-1: no rule reads it).
+    let scalar: (column: Int32, field: Int32)?
+    /// Fields that hold the reading's own times.
+    let timeFields: [Int32]
+
+    init(decoder: Int32, columns: [(column: Int32, field: Int32)], scalar: (column: Int32, field: Int32)?, timeFields: [Int32]) {
+        self.decoder = decoder
+        self.columns = columns
+        self.scalar = scalar
+        self.timeFields = timeFields
+    }
+}
+
+/// What follows from a topic and does not identify the instance.
+final class RouteCircumstance {
+    /// `topic`, and captures that are not in `by`. The slots are owned.
+    let constants: [(field: Int32, slot: Slot)]
+    /// The device, for sources whose key does not decide it.
+    let device: String?
+
+    init(constants: [(field: Int32, slot: Slot)], device: String?) {
+        self.constants = constants
+        self.device = device
+    }
+
+    deinit { for constant in constants { constant.slot.release() } }
+}
+
 /// From a topic to what is wanted of it. Topics are remembered, so that their filters are looked at once.
 final class TopicRouter {
+    /// Routes of a topic in `routes`, those of one decoder together.
     struct Entry {
-        var runs: [Run]
-    }
-    /// Routes that share one decoding of the payload.
-    struct Run {
-        var decoder: Int32
-        var routes: [TopicRoute]
+        var first: Int32
+        var count: Int32
     }
     private struct DecoderKey: Hashable {
         var paths: [FieldPath]
         var decoder: TopicSubscription.Decoder
     }
+    private struct ShapeKey: Hashable {
+        var source: Int32
+        var subscription: Int16
+        var decoder: Int32
+        /// The field that `value_as` names.
+        var scalarField: Int32
+    }
 
     private let plan: EvaluationPlan
     private let topics = ByteTable()
     private var entries: [Entry] = []
+    private(set) var routes: [TopicRoute] = []
+    private(set) var shapes: [RouteShape] = []
+    private(set) var circumstances: [RouteCircumstance] = []
     private(set) var decoders: [PayloadDecoder] = []
     private var decoderPlaces: [DecoderKey: Int32] = [:]
-    private(set) var unwanted: UInt64 = 0
-    private var counts: [SourceCounts]
+    private var shapePlaces: [ShapeKey: Int32] = [:]
+    /// Routes that no entry leads to any more.
+    private var abandonedRoutes = 0
     static let maximumTopics = 2_000_000
 
-    /// Readings of a source, by which of its fields they carried.
-    struct SourceCounts {
-        var readings: UInt64 = 0
-        var lastAt = Instant.distantPast
-    }
-
-    init(plan: EvaluationPlan) {
-        self.plan = plan
-        counts = [SourceCounts](repeating: SourceCounts(), count: plan.sources.count)
-    }
+    init(plan: EvaluationPlan) { self.plan = plan }
 
     var numbersOutOfRange: UInt64 { decoders.reduce(0) { $0 + UInt64($1.numbersOutOfRange) } }
 
-    func noteUnwanted() { unwanted &+= 1 }
-
-    /// Forgets the topics, whose subjects may be gone.
-    func forget() {
-        for entry in entries { for run in entry.runs { for route in run.routes { for constant in route.constants { constant.slot.release() } } } }
+    /// Forgets the topics.
+    private func forget() {
         topics.removeAll()
         entries.removeAll()
+        routes.removeAll()
+        circumstances.removeAll()
+        abandonedRoutes = 0
     }
-
-    deinit { forget() }
 
     static func shard(of key: [UInt8], among count: Int) -> Int {
         count == 1 ? 0 : key.withUnsafeBytes { Int(ByteTable.hash($0) % UInt32(count)) }
     }
 
+    /// The routes of a topic; all of them lead to subjects that exist.
     @inline(__always)
     func entry(of topic: UnsafeRawBufferPointer, in engine: Engine) -> Entry {
-        if engine.context.hasForgotten {
-            forget()
-            engine.context.hasForgotten = false
-        }
         let known = topics.find(topic)
-        if known >= 0 { return entries[Int(known)] }
-        return make(topic, engine)
+        guard known >= 0 else { return make(topic, engine, replacing: -1) }
+        let entry = entries[Int(known)]
+        for place in Int(entry.first)..<Int(entry.first + entry.count) where !isValid(routes[place], engine) {
+            return make(topic, engine, replacing: known)
+        }
+        return entry
     }
 
-    private func make(_ topic: UnsafeRawBufferPointer, _ engine: Engine) -> Entry {
-        if topics.count >= Self.maximumTopics { forget() }
+    @inline(__always)
+    private func isValid(_ route: TopicRoute, _ engine: Engine) -> Bool {
+        engine.shards[Int(route.shard)].sources[Int(route.source)].subjects[Int(route.subject)].ordinal == route.ordinal
+    }
+
+    private func make(_ topic: UnsafeRawBufferPointer, _ engine: Engine, replacing known: Int32) -> Entry {
+        var known = known
+        if topics.count >= Self.maximumTopics || abandonedRoutes > 1_000_000 || circumstances.count > Self.maximumTopics * 2 {
+            forget()
+            known = -1
+        }
         let name = String(decoding: topic, as: UTF8.self)
-        var targets: [EvaluationPlan.TopicTarget] = []
-        plan.trie.match(name) { target in
-            // Of several filters of one source, the first counts: one message is one reading.
-            if let place = targets.firstIndex(where: { $0.source == target.source }) {
-                targets[place].subscription = min(targets[place].subscription, target.subscription)
-            } else {
-                targets.append(target)
-            }
-        }
-        targets.sort { $0.source < $1.source }
         var isComplete = true
-        var byDecoder: [(decoder: TopicSubscription.Decoder, routes: [TopicRoute], paths: [FieldPath])] = []
-        for target in targets {
-            let subscription = plan.sources[Int(target.source)].key.subscriptions[Int(target.subscription)]
-            guard let place = subject(of: target, subscription, topic: name, engine) else {
-                isComplete = false
-                continue
-            }
-            var run = byDecoder.firstIndex { $0.decoder == subscription.decoder } ?? byDecoder.count
-            if run == byDecoder.count { byDecoder.append((subscription.decoder, [], [])) }
-            let route = self.route(target, subscription, name, place, paths: &byDecoder[run].paths, engine)
-            byDecoder[run].routes.append(route)
-            run = 0
+        var made: [TopicRoute] = []
+        for target in targets(of: name) {
+            if let route = route(target, name, engine) { made.append(route) } else { isComplete = false }
         }
-        let entry = Entry(runs: byDecoder.map { Run(decoder: decoder($0.paths, $0.decoder), routes: $0.routes) })
+        made.sort { (shapes[Int($0.shape)].decoder, $0.source) < (shapes[Int($1.shape)].decoder, $1.source) }
+        let entry = Entry(first: Int32(routes.count), count: Int32(made.count))
+        routes += made
+        if known >= 0 {
+            abandonedRoutes += Int(entries[Int(known)].count)
+            entries[Int(known)] = entry
+            return entry
+        }
         // Where an instance was refused, the topic is looked at anew next time: there may be room then.
-        guard isComplete else { return entry }
+        guard isComplete else {
+            abandonedRoutes += made.count
+            return entry
+        }
         let number = topics.insert(topic)
         if Int(number) == entries.count { entries.append(entry) } else { entries[Int(number)] = entry }
         return entry
     }
 
-    private func subject(of target: EvaluationPlan.TopicTarget, _ subscription: TopicSubscription, topic: String, _ engine: Engine) -> (subject: Int32, shard: Int32)? {
-        let captures = Dictionary(uniqueKeysWithValues: zip(subscription.filter.captures, subscription.filter.captured(from: topic)))
-        let key = plan.sources[Int(target.source)].key.by.map { captures[$0] ?? "" }
-        let shard = Self.shard(of: SourceState.keyBytes(key), among: engine.shards.count)
-        return engine.shards[shard].subject(of: engine.shards[shard].sources[Int(target.source)], key: key).map { ($0, Int32(shard)) }
+    /// What matches a topic, by source. Of several filters of one source, the first counts: one message is one reading.
+    private func targets(of topic: String) -> [EvaluationPlan.TopicTarget] {
+        var found: [Int32: EvaluationPlan.TopicTarget] = [:]
+        plan.trie.match(topic) { target in
+            if let earlier = found[target.source], earlier.subscription <= target.subscription { return }
+            found[target.source] = target
+        }
+        return found.values.sorted { $0.source < $1.source }
     }
 
-    private func route(
-        _ target: EvaluationPlan.TopicTarget, _ subscription: TopicSubscription, _ topic: String, _ place: (subject: Int32, shard: Int32),
-        paths: inout [FieldPath], _ engine: Engine
-    ) -> TopicRoute {
+    private func route(_ target: EvaluationPlan.TopicTarget, _ topic: String, _ engine: Engine) -> TopicRoute? {
         let source = plan.sources[Int(target.source)]
-        let captures = Dictionary(uniqueKeysWithValues: zip(subscription.filter.captures, subscription.filter.captured(from: topic)))
-        var route = TopicRoute(
-            source: target.source, subject: place.subject, shard: place.shard, subscription: target.subscription, columns: [], constants: [],
-            topicFields: TopicRoute.TimeFields(), device: source.hasFixedDevice ? nil : SourceState.device(subscription, captures: captures))
-        func text(_ text: String) -> Slot { Slot(retaining: .string(text), strings: plan.strings) }
-        func column(_ path: FieldPath) -> Int32 {
-            if let known = paths.firstIndex(of: path) { return Int32(known) }
-            paths.append(path)
-            return Int32(paths.count - 1)
-        }
+        let subscription = source.key.subscriptions[Int(target.subscription)]
+        let captures = Dictionary(zip(subscription.filter.captures, subscription.filter.captured(from: topic))) { first, _ in first }
+        let key = source.key.by.map { captures[$0] ?? "" }
+        let shard = Self.shard(of: SourceState.keyBytes(key), among: engine.shards.count)
+        let state = engine.shards[shard].sources[Int(target.source)]
+        guard let subject = engine.shards[shard].subject(of: state, key: key) else { return nil }
+        return TopicRoute(
+            source: target.source, subject: subject, ordinal: state.subjects[Int(subject)].ordinal,
+            shape: shape(target, source, subscription, captures), circumstance: circumstance(source, subscription, topic, captures),
+            shard: Int16(shard), isSkippedWhenRetained: subscription.retained == .skip)
+    }
+
+    private func shape(
+        _ target: EvaluationPlan.TopicTarget, _ source: SourcePlan, _ subscription: TopicSubscription, _ captures: [String: String]
+    ) -> Int32 {
+        let paths = source.fields.filter { $0.origin == .payload }
+        let scalarField =
+            subscription.valueAs.flatMap { captures[$0] }.flatMap { source.fields.firstIndex(of: .member($0)) }.map { Int32($0) } ?? -1
+        let decoder = decoder(paths, subscription)
+        let key = ShapeKey(source: target.source, subscription: target.subscription, decoder: decoder, scalarField: scalarField)
+        if let place = shapePlaces[key] { return place }
+        var columns: [(column: Int32, field: Int32)] = []
+        var timeFields: [Int32] = []
         for (field, path) in source.fields.enumerated() {
             switch path.origin {
-            case .payload:
-                route.columns.append((column(path), Int32(field)))
-                // `value_as`: a bare scalar is the field that the capture names.
-                if let name = subscription.valueAs, path.elements == [.name(captures[name] ?? "")] {
-                    route.columns.append((column(.member("value")), Int32(field)))
-                }
-            case .topic: route.constants.append((Int32(field), text(topic)))
-            case .eventTime: route.topicFields.eventTime = Int32(field)
-            case .receivedAt: route.topicFields.receivedAt = Int32(field)
-            case .capture(let name): if let value = captures[name] { route.constants.append((Int32(field), text(value))) }
+            case .payload: columns.append((Int32(columns.count), Int32(field)))
+            case .eventTime, .receivedAt: timeFields.append(Int32(field))
+            case .topic, .capture: continue
             }
         }
-        return route
+        let valueColumn = decoders[Int(decoder)].paths.firstIndex(of: .member("value")).map { Int32($0) } ?? -1
+        shapes.append(
+            RouteShape(
+                decoder: decoder, columns: columns, scalar: subscription.valueAs == nil ? nil : (valueColumn, scalarField),
+                timeFields: timeFields))
+        shapePlaces[key] = Int32(shapes.count - 1)
+        return Int32(shapes.count - 1)
     }
 
-    private func decoder(_ paths: [FieldPath], _ kind: TopicSubscription.Decoder) -> Int32 {
-        let key = DecoderKey(paths: paths, decoder: kind)
+    private func circumstance(_ source: SourcePlan, _ subscription: TopicSubscription, _ topic: String, _ captures: [String: String])
+        -> Int32
+    {
+        var constants: [(field: Int32, slot: Slot)] = []
+        func text(_ text: String) -> Slot { Slot(retaining: .string(text), strings: plan.strings) }
+        for (field, path) in source.fields.enumerated() {
+            switch path.origin {
+            case .topic: constants.append((Int32(field), text(topic)))
+            case .capture(let name): constants.append((Int32(field), captures[name].map(text) ?? .missing))
+            default: continue
+            }
+        }
+        let device = source.hasFixedDevice || !source.usesDevices ? nil : SourceState.device(subscription, captures: captures)
+        guard device != nil || !constants.isEmpty else { return -1 }
+        circumstances.append(RouteCircumstance(constants: constants, device: device))
+        return Int32(circumstances.count - 1)
+    }
+
+    private func decoder(_ paths: [FieldPath], _ subscription: TopicSubscription) -> Int32 {
+        // A scalar that is renamed is read as `value`, behind the fields of the source.
+        let wanted = subscription.valueAs == nil || paths.contains(.member("value")) ? paths : paths + [.member("value")]
+        let key = DecoderKey(paths: wanted, decoder: subscription.decoder)
         if let place = decoderPlaces[key] { return place }
-        decoders.append(PayloadDecoder(paths: paths, decoder: kind))
+        decoders.append(PayloadDecoder(paths: wanted, decoder: subscription.decoder))
         decoderPlaces[key] = Int32(decoders.count - 1)
         return Int32(decoders.count - 1)
-    }
-
-    func evaluations(of rule: RulePlan, _ context: EngineContext) -> (UInt64, Instant?) {
-        (0, nil)
     }
 }

@@ -5,6 +5,7 @@ public final class EvaluationPlan: Sendable {
     public let catalog: RuleCatalog
     let rules: [RulePlan]
     let sources: [SourcePlan]
+    let indexes: [SourceIndex]
     let strings: InternedStrings
     let trie: TopicTrie<TopicTarget>
 
@@ -18,6 +19,7 @@ public final class EvaluationPlan: Sendable {
         self.catalog = catalog
         self.rules = rules
         self.sources = sources
+        indexes = sources.map(SourceIndex.init)
         self.strings = strings
         var trie = TopicTrie<TopicTarget>()
         for (number, source) in sources.enumerated() {
@@ -37,7 +39,11 @@ public final class EvaluationPlan: Sendable {
             let qos = wanted.filter { filter.covers($0.filter) }.map(\.qos).max() ?? 1
             return Subscription(filter: filter.subscription, qos: qos)
         }.reduce(into: [Subscription]()) { kept, next in
-            if let place = kept.firstIndex(where: { $0.filter == next.filter }) { kept[place].qos = max(kept[place].qos, next.qos) } else { kept.append(next) }
+            if let place = kept.firstIndex(where: { $0.filter == next.filter }) {
+                kept[place].qos = max(kept[place].qos, next.qos)
+            } else {
+                kept.append(next)
+            }
         }
     }
 }

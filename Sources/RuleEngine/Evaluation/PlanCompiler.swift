@@ -2,7 +2,9 @@ public import CEL
 
 extension EvaluationPlan {
     /// Compiles a catalogue: names resolved, types checked, indexes built. With errors there is no plan; warnings come along with one.
-    public static func compile(_ catalog: RuleCatalog, environment: Environment = RuleLanguageEnvironment.standard) -> (plan: EvaluationPlan?, diagnostics: [Diagnostic]) {
+    public static func compile(_ catalog: RuleCatalog, environment: Environment = RuleLanguageEnvironment.standard) -> (
+        plan: EvaluationPlan?, diagnostics: [Diagnostic]
+    ) {
         let strings = InternedStrings()
         var builders: [SourceBuilder] = []
         var places: [SourceKey: Int] = [:]
@@ -28,17 +30,8 @@ extension EvaluationPlan {
             for field in builder.plan.thresholds.indices {
                 builder.plan.thresholds[field].sort { ($0.value, $0.rule) < ($1.value, $1.rule) }
             }
-            builder.plan.missingRules.sort { rules[Int($0)].silenceNanoseconds < rules[Int($1)].silenceNanoseconds }
         }
         return (EvaluationPlan(catalog: catalog, rules: rules, sources: builders.map(\.plan), strings: strings), found)
-    }
-}
-
-extension RulePlan {
-    /// The deadline of `missing`; the longest time for a learned one.
-    var silenceNanoseconds: Int64 {
-        guard case .after(let duration)? = rule.missing?.deadline else { return .max }
-        return duration.inNanoseconds
     }
 }
 
@@ -76,12 +69,12 @@ struct RuleCompiler {
             extras.formUnion(reach.extras)
         }
         checkClock(fields)
+        let texts = RulePlan.TextPlans(
+            value: value, valueExtras: value.map { scope.source.reach($0).extras } ?? [], labels: labels, annotations: annotations,
+            firingActions: firing, resolvedActions: resolved)
         return RulePlan(
-            rule: rule, number: number, source: source, levels: levels,
-            timing: LifecycleTiming(pending: rule.levels.map(\.pendingDuration.inNanoseconds), keepFiring: rule.keepFiringFor.inNanoseconds),
-            extras: extras.sorted(), fields: fields.sorted(), value: value, valueExtras: value.map { scope.source.reach($0).extras } ?? [],
-            labels: labels, annotations: annotations, firingActions: firing, resolvedActions: resolved, ageTurns: ageTurns(programs),
-            meaning: rule.meaning, everyNanoseconds: rule.every?.inNanoseconds ?? 0)
+            rule, number: number, source: source, levels: levels, extras: extras.sorted(), fields: fields.sorted(), texts: texts,
+            ageTurns: ageTurns(programs))
     }
 
     private func template(_ template: Template) -> TemplatePlan? {
@@ -121,36 +114,96 @@ struct RuleCompiler {
         guard rule.subscriptions.isEmpty, let field = fields.min() else { return }
         let path = scope.source.plan.fields[field].description
         scope.diagnostics.append(
-            Diagnostic(code: "unknown-field", "a rule without 'on' has no readings: '\(path)'", at: rule.levels[0].condition.source.location))
+            Diagnostic(
+                code: "unknown-field", "a rule without 'on' has no readings: '\(path)'", at: rule.levels[0].condition.source.location))
     }
 
-    /// `age(x) > d`: the age at which the comparison turns.
-    private func ageTurns(_ programs: [Program]) -> [(place: Int, nanoseconds: Int64)] {
-        var turns: [(place: Int, nanoseconds: Int64)] = []
-        for comparison in programs.flatMap(\.comparisons) where comparison.slot >= firstExtraSlot {
-            guard case .age(let place) = scope.source.plan.extras[comparison.slot - firstExtraSlot].kind,
-                case .constant(let constant) = comparison.right, constant.kind == .duration
-            else { continue }
-            let length = Int64(bitPattern: constant.bits)
-            switch comparison.comparison {
-            case .greater, .lessOrEqual: turns.append((place, length == .max ? .max : length + 1))
-            default: turns.append((place, length))
+    /// `age(x) > d`: when the comparison turns, where `d` does not depend on readings. A rule with `every` looks at its instants only.
+    private func ageTurns(_ programs: [Program]) -> [RulePlan.AgeTurn] {
+        guard rule.every == nil, !rule.isEvent else { return [] }
+        return programs.flatMap(\.comparisons).flatMap { comparison -> [RulePlan.AgeTurn] in
+            var turns = turn(comparison.slot, comparison.comparison, comparison.right).map { [$0] } ?? []
+            if case .slot(let right) = comparison.right {
+                turns += turn(right, comparison.comparison.mirrored, .slot(comparison.slot)).map { [$0] } ?? []
             }
+            return turns
         }
-        return turns
+    }
+
+    private func turn(_ slot: Int, _ comparison: Comparison, _ right: Atom.Operand) -> RulePlan.AgeTurn? {
+        guard slot >= firstExtraSlot, case .age(let place) = scope.source.plan.extras[slot - firstExtraSlot].kind else { return nil }
+        let limit: RulePlan.AgeTurn.Limit
+        switch right {
+        case .constant(let constant):
+            guard constant.kind == .duration else { return nil }
+            limit = .constant(Int64(bitPattern: constant.bits))
+        case .slot(let other):
+            guard other >= firstExtraSlot, scope.source.plan.extras[other - firstExtraSlot].fields.isEmpty else { return nil }
+            limit = .slot(other)
+        }
+        switch comparison {
+        case .greater, .lessOrEqual: return RulePlan.AgeTurn(place: place, limit: limit, offsets: [1])
+        case .less, .greaterOrEqual: return RulePlan.AgeTurn(place: place, limit: limit, offsets: [0])
+        case .equal, .notEqual: return RulePlan.AgeTurn(place: place, limit: limit, offsets: [0, 1])
+        }
     }
 }
 
 extension Rule {
     /// One text for all that decides how the rule behaves; equal texts, equal behaviour. Texts, labels and annotations are no part of it.
     var meaning: String {
-        var parts = ["on \(SourceKey(self).subscriptions)", "by \(by)", "event \(isEvent)", "keep \(keepFiringFor)", "every \(every.map { "\($0)" } ?? "")"]
-        parts.append("missing \(missing.map { "\($0)" } ?? "")")
+        var parts = [
+            "by \(by.joined(separator: "\0"))", "event \(isEvent)", "keep \(keepFiringFor.inNanoseconds)",
+            "every \(every?.inNanoseconds ?? 0)",
+            "missing \(missing?.meaning ?? "")",
+        ]
+        for subscription in subscriptions { parts.append("on \(subscription.meaning)") }
         for level in levels {
-            parts.append("level \(level.name ?? "") \(level.condition.canonical) \(level.resolveCondition?.canonical ?? "") \(level.pendingDuration)")
+            parts.append(
+                "level \(level.name ?? "") \(level.condition.canonical) \(level.resolveCondition?.canonical ?? "") \(level.pendingDuration.inNanoseconds)"
+            )
         }
         for binding in lets { parts.append("let \(binding.name) \(binding.expression.canonical)") }
         return parts.joined(separator: "\n")
+    }
+}
+
+extension MissingPolicy {
+    fileprivate var meaning: String {
+        switch deadline {
+        case .after(let duration): "\(outcome.rawValue) after \(duration.inNanoseconds)"
+        case .beats(let count): "\(outcome.rawValue) after \(count) beats"
+        }
+    }
+}
+
+extension TopicSubscription {
+    /// All of it but the quality of service, and with the names of the captures.
+    fileprivate var meaning: String {
+        let levels = filter.levels.map { level in
+            switch level {
+            case .literal(let text): text
+            case .any(let capture): "{\(capture ?? "+")}"
+            case .rest(let capture): "{\(capture ?? "")#}"
+            }
+        }
+        let device = device?.map { part in
+            switch part {
+            case .literal(let text): text
+            case .capture(let name): "{\(name)}"
+            }
+        }
+        let decoder =
+            switch decoder {
+            case .automatic: "automatic"
+            case .text: "text"
+            case .bytes: "bytes"
+            case .named(let name): "named \(name)"
+            }
+        return [
+            filter.share ?? "", levels.joined(separator: "/"), decoder, timeField?.joined(separator: "\0") ?? "", valueAs ?? "",
+            device?.joined() ?? "", retained.rawValue,
+        ].joined(separator: "\u{1}")
     }
 }
 
@@ -159,9 +212,12 @@ extension SourcePlan {
         onPresence = [[Int32]](repeating: [], count: fields.count)
         onChange = onPresence
         thresholds = [[Threshold]](repeating: [], count: fields.count)
+        usesDevices = !configPaths.isEmpty || extras.contains { if case .deviceLabel = $0.kind { true } else { false } }
         let keyed = Set(key.by)
         hasFixedDevice = key.subscriptions.allSatisfy { subscription in
-            guard let parts = subscription.device else { return !subscription.filter.captures.contains("device") || keyed.contains("device") }
+            guard let parts = subscription.device else {
+                return !subscription.filter.captures.contains("device") || keyed.contains("device")
+            }
             return parts.allSatisfy { if case .capture(let name) = $0 { keyed.contains(name) } else { true } }
         }
     }
@@ -169,13 +225,16 @@ extension SourcePlan {
     /// Puts a rule where a reading finds it: under crossing, change, presence or always.
     fileprivate mutating func index(_ rule: RulePlan) {
         rules.append(rule.number)
-        if rule.rule.missing != nil { missingRules.append(rule.number) }
+        if let missing = rule.rule.missing, missing.outcome != .hold {
+            missingRules.append(rule.number)
+            if case .beats = missing.deadline { learnsIntervals = true }
+        }
         guard rule.everyNanoseconds == 0, !isOnClock else { return }
-        guard !rule.fields.isEmpty else {
+        guard !mayChangeAtAnyReading(rule) else {
             onEveryReading.append(rule.number)
             return
         }
-        if rule.isEvent || rule.extras.contains(where: { extras[Int($0)].isEdge }) {
+        if rule.isEvent {
             for field in rule.fields { onPresence[field].append(rule.number) }
             return
         }
@@ -184,9 +243,29 @@ extension SourcePlan {
             return
         }
         for field in rule.fields { onChange[field].append(rule.number) }
-        // A field's age starts anew with every reading that carries it, also with the same value.
-        for extra in rule.extras {
-            if case .age(let place) = extras[Int(extra)].kind { onPresence[ageFields[place]].append(rule.number) }
+    }
+
+    /// Whether a reading can make a difference to the rule that changes none of the fields it reads.
+    private func mayChangeAtAnyReading(_ rule: RulePlan) -> Bool {
+        // Where there may be no room for an alert, a condition that was true and stays so can begin one at any reading.
+        if rule.fields.isEmpty || rule.rule.limit != nil { return true }
+        let kinds = rule.extras.map { extras[Int($0)] }
+        for extra in kinds {
+            if extra.isEdge { return true }
+            switch extra.kind {
+            case .age, .now: return true
+            case .config, .deviceLabel: if !hasFixedDevice { return true }
+            default: continue
+            }
+        }
+        guard rule.isEvent else { return false }
+        // An event sees only what is carried: a comparison of what is not has no result, anything else may have one.
+        return !rule.levels.allSatisfy { level in
+            level.condition.atoms?.allSatisfy { atom in
+                guard atom.slot < firstExtraSlot else { return false }
+                if case .slot(let other) = atom.right { return other < firstExtraSlot }
+                return true
+            } ?? false
         }
     }
 }
@@ -199,7 +278,9 @@ extension RulePlan {
             for program in [level.condition, level.recovery].compactMap({ $0 }) {
                 guard let atoms = program.atoms else { return nil }
                 for atom in atoms {
-                    guard atom.slot < firstExtraSlot, case .constant(let constant) = atom.right, let value = constant.finiteNumber else { return nil }
+                    guard atom.slot < firstExtraSlot, case .constant(let constant) = atom.right, let value = constant.finiteNumber else {
+                        return nil
+                    }
                     found.append((atom.slot, value))
                 }
             }

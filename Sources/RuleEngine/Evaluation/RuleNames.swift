@@ -22,10 +22,15 @@ final class SourceBuilder {
     }
 
     /// The slot of an extra; the same key, the same slot.
-    func extra(_ key: String, _ kind: @autoclosure () -> Extra.Kind, over program: Program? = nil, fields: Set<Int> = [], isEdge: Bool = false) -> Int {
+    func extra(
+        _ key: String, _ kind: @autoclosure () -> Extra.Kind, over program: Program? = nil, fields: Set<Int> = [], isEdge: Bool = false
+    ) -> Int {
         if let place = extraPlaces[key] { return firstExtraSlot + place }
         let reach = program.map(reach) ?? (fields: [], extras: [], hasEdge: false)
-        let extra = Extra(kind: kind(), fields: reach.fields.union(fields), needs: reach.extras, isEdge: isEdge || reach.hasEdge)
+        let kind = kind()
+        let extra = Extra(
+            kind: kind, fields: reach.fields.union(fields).sorted(), needs: reach.extras, isEdge: isEdge || reach.hasEdge,
+            isOfAlert: kind.isOfAlert || reach.extras.contains { plan.extras[Int($0)].isOfAlert })
         plan.extras.append(extra)
         extraPlaces[key] = plan.extras.count - 1
         if extra.isEdge { plan.readsEdges = true }
@@ -160,14 +165,18 @@ struct RuleNames: NameResolver {
     }
 
     private func field(_ path: FieldPath, consumed: Int, type: CELType = .dyn) -> NameResolution {
-        guard let place = scope.source.field(path) else { return .unknown(nearest: nil, known: ["at most \(firstExtraSlot) fields of one source"]) }
+        guard let place = scope.source.field(path) else {
+            return .unknown(nearest: nil, known: ["at most \(firstExtraSlot) fields of one source"])
+        }
         return .slot(place, type: type, consumed: consumed)
     }
 
     private func label(_ path: [PathElement]) -> NameResolution {
         let known = ["alertname"] + scope.rule.by + scope.rule.labels.map(\.name)
         guard path.count >= 2, case .name(let name) = path[1], known.contains(name) || scope.rule.hasLevels && name == "severity" else {
-            guard path.count >= 2, case .name(let name) = path[1] else { return .unknown(nearest: nil, known: known.map { "labels.\($0)" }) }
+            guard path.count >= 2, case .name(let name) = path[1] else {
+                return .unknown(nearest: nil, known: known.map { "labels.\($0)" })
+            }
             return .unknown(nearest: nearestName(to: name, in: known).map { "labels.\($0)" }, known: known.map { "labels.\($0)" })
         }
         if scope.place == .text { return .slot(scope.source.extra("label \(name)", .label(name)), type: .string, consumed: 2) }
@@ -199,7 +208,9 @@ struct RuleNames: NameResolver {
                 return .invalid([CELDiagnostic(span: call.span, code: "argument-count", message: "'\(call.name)' takes one argument")])
             }
             if scope.place == .label {
-                return .invalid([CELDiagnostic(span: call.span, code: "label-measured", message: "a label may not depend on a measured value")])
+                return .invalid([
+                    CELDiagnostic(span: call.span, code: "label-measured", message: "a label may not depend on a measured value")
+                ])
             }
             return edge(call)
         case _ where Self.laterFunctions.contains(call.name) || call.name.hasSuffix("_over_time") || call.name.hasSuffix("_over_last"):
@@ -223,7 +234,9 @@ struct RuleNames: NameResolver {
         var names = self
         let expected: CELType? = call.name == "became" ? .bool : nil
         let result = scope.environment.compile(argument, names: &names, strings: scope.strings, expecting: expected)
-        guard let program = result.program, !result.diagnostics.contains(where: { $0.severity == .error }) else { return .invalid(result.diagnostics) }
+        guard let program = result.program, !result.diagnostics.contains(where: { $0.severity == .error }) else {
+            return .invalid(result.diagnostics)
+        }
         let reach = scope.source.reach(program)
         guard !reach.fields.isEmpty else {
             let message = "'\(call.name)' takes something that readings carry"

@@ -27,11 +27,23 @@ struct Extra: Sendable {
     }
     var kind: Kind
     /// Fields it depends on, directly or through others.
-    var fields: Set<Int>
+    var fields: [Int]
     /// Extras it depends on, each after those it needs itself; not itself.
     var needs: [Int32]
     /// Whether its value is that of one reading (`previous`, `changed`, `became`).
     var isEdge: Bool
+    /// Whether it is about the alert whose texts are written, so that two rules never share its value.
+    var isOfAlert: Bool
+}
+
+extension Extra.Kind {
+    /// Whether it is about an alert, not about its instance.
+    var isOfAlert: Bool {
+        switch self {
+        case .alertState, .alertValue, .alertActiveAt, .label: true
+        default: false
+        }
+    }
 }
 
 /// A `slot op constant` of one field, somewhere in a rule's conditions.
@@ -59,14 +71,18 @@ struct SourcePlan: Sendable {
     var thresholds: [[Threshold]] = []
     /// All rules, rising.
     var rules: [Int32] = []
-    /// Rules with `missing`, by their deadline, shortest first.
+    /// Rules with `missing`, rising.
     var missingRules: [Int32] = []
     var readsEdges = false
     /// Whether the device of a subject follows from its key.
     var hasFixedDevice = false
 
+    /// Whether expressions see the device's configuration or labels.
+    var usesDevices = false
+    /// Whether a deadline of `missing` is learned from the intervals of readings.
+    var learnsIntervals = false
+
     var isOnClock: Bool { key.subscriptions.isEmpty }
-    var usesDevices: Bool { !configPaths.isEmpty || extras.contains { if case .deviceLabel = $0.kind { true } else { false } } }
 }
 
 /// What makes two rules share a source.
@@ -100,27 +116,38 @@ struct LevelPlan: Sendable {
 }
 
 /// A rule frozen for evaluation.
-struct RulePlan: Sendable {
-    var rule: Rule
-    var number: Int32
-    var source: Int32
-    var levels: [LevelPlan]
-    var timing: LifecycleTiming
+final class RulePlan: Sendable {
+    let rule: Rule
+    let number: Int32
+    let source: Int32
+    let levels: [LevelPlan]
+    let timing: LifecycleTiming
     /// Extras that the conditions need, each after those it needs itself.
-    var extras: [Int32]
+    let extras: [Int32]
     /// Fields that the conditions read.
-    var fields: [Int]
-    var value: Program?
-    var valueExtras: [Int32] = []
-    var labels: [(name: String, template: TemplatePlan)] = []
-    var annotations: [(name: String, template: TemplatePlan)] = []
-    var firingActions: [ActionPlan] = []
-    var resolvedActions: [ActionPlan] = []
-    /// Comparisons of `age(x)` with a constant: the age place, and the age at which the comparison turns.
-    var ageTurns: [(place: Int, nanoseconds: Int64)] = []
+    let fields: [Int]
+    let texts: TextPlans
+    /// Comparisons of `age(x)` with something that does not depend on readings.
+    let ageTurns: [AgeTurn]
     /// What the rule means: rules of equal meaning keep their alerts' state across a reload.
-    var meaning: String
-    var everyNanoseconds: Int64
+    let meaning: String
+    let everyNanoseconds: Int64
+
+    let isEvent: Bool
+    /// Whether its conditions see more than the fields as they are remembered.
+    let usesFrame: Bool
+    /// Whether labels hold anything but fixed text and the key, so that they have to be kept with the alert.
+    let hasVariableLabels: Bool
+
+    /// What is evaluated when an alert of the rule changes, and only then.
+    struct TextPlans: Sendable {
+        var value: Program?
+        var valueExtras: [Int32] = []
+        var labels: [(name: String, template: TemplatePlan)] = []
+        var annotations: [(name: String, template: TemplatePlan)] = []
+        var firingActions: [ActionPlan] = []
+        var resolvedActions: [ActionPlan] = []
+    }
 
     struct ActionPlan: Sendable {
         var topic: TemplatePlan
@@ -129,6 +156,37 @@ struct RulePlan: Sendable {
         var retain: Bool
     }
 
-    var isEvent: Bool { rule.isEvent }
-    var usesFrame: Bool { !extras.isEmpty || isEvent }
+    /// The comparison of an age turns when the age reaches a limit, or one nanosecond later.
+    struct AgeTurn: Sendable {
+        enum Limit: Sendable {
+            case constant(Int64)
+            /// The slot of an extra that is a duration.
+            case slot(Int)
+        }
+        var place: Int
+        var limit: Limit
+        /// For each instant at which it turns: what is added to the limit.
+        var offsets: [Int64]
+    }
+
+    init(
+        _ rule: Rule, number: Int32, source: Int32, levels: [LevelPlan], extras: [Int32], fields: [Int], texts: TextPlans,
+        ageTurns: [AgeTurn]
+    ) {
+        self.rule = rule
+        self.number = number
+        self.source = source
+        self.levels = levels
+        self.extras = extras
+        self.fields = fields
+        self.texts = texts
+        self.ageTurns = ageTurns
+        timing = LifecycleTiming(pending: rule.levels.map(\.pendingDuration.inNanoseconds), keepFiring: rule.keepFiringFor.inNanoseconds)
+        meaning = rule.meaning
+        everyNanoseconds = rule.every?.inNanoseconds ?? 0
+        isEvent = rule.isEvent
+        usesFrame = !extras.isEmpty || rule.isEvent
+        hasVariableLabels = texts.labels.contains { label in label.template.parts.contains { if case .program = $0 { true } else { false } }
+        }
+    }
 }

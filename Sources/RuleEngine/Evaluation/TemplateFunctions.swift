@@ -5,9 +5,14 @@ public enum RuleLanguageEnvironment {
     public static let standard: Environment = {
         var environment = Environment(arithmetic: .promoting, extensions: .all)
         for type in [CELType.double, .int, .uint] {
-            environment.add(Function("humanize", .global, [type], .string, body: { (arguments) throws(FunctionFailure) in .string(humanized(try number(arguments[0]))) }))
             environment.add(
-                Function("humanizeDuration", .global, [type], .string, body: { (arguments) throws(FunctionFailure) in .string(humanizedDuration(try number(arguments[0]))) }))
+                Function(
+                    "humanize", .global, [type], .string,
+                    body: { (arguments) throws(FunctionFailure) in .string(humanized(try number(arguments[0]))) }))
+            environment.add(
+                Function(
+                    "humanizeDuration", .global, [type], .string,
+                    body: { (arguments) throws(FunctionFailure) in .string(humanizedDuration(try number(arguments[0]))) }))
             environment.add(Function("round", .global, [type, .int], .double, body: round))
         }
         environment.add(Function("humanizeDuration", .global, [.duration], .string, body: humanizeLength))

@@ -11,9 +11,10 @@ public struct NotificationConfiguration: Sendable, Equatable {
         self.receivers = receivers
     }
 
-    /// What holds without a file: everything goes to the log, at once.
+    /// What holds without a file: everything goes to the log, each alert for itself and at once.
     public static let logOnly = NotificationConfiguration(
-        route: Route(receiver: "log", groupWait: .zero), receivers: [Receiver(name: "log", channels: [.log(LogConfiguration())])])
+        route: Route(receiver: "log", groupBy: .all, groupWait: .zero, groupInterval: .seconds(1), repeatInterval: .seconds(86_400)),
+        receivers: [Receiver(name: "log", channels: [.log(LogConfiguration())])])
 }
 
 /// A node of the route tree. What is nil is inherited from the parent.
@@ -77,7 +78,7 @@ public struct Receiver: Sendable, Equatable {
 public enum ChannelConfiguration: Sendable, Equatable {
     case webhook(WebhookConfiguration)
     case log(LogConfiguration)
-    case mqtt(MQTTConfiguration)
+    case mqtt(MQTTChannelConfiguration)
 
     /// `webhook`, `log`, `mqtt`.
     public var kind: String {
@@ -146,7 +147,7 @@ public struct LogConfiguration: Sendable, Equatable {
 }
 
 /// `mqtt_configs`: a message to a topic.
-public struct MQTTConfiguration: Sendable, Equatable {
+public struct MQTTChannelConfiguration: Sendable, Equatable {
     public var topic: NotificationText
     /// Nil: the Alertmanager document.
     public var payload: NotificationText?

@@ -67,7 +67,9 @@ final class ByteTable {
         arena.withUnsafeBytes { arena in
             var at = 0
             while at + 8 <= key.count {
-                if key.loadUnaligned(fromByteOffset: at, as: UInt64.self) != arena.loadUnaligned(fromByteOffset: entry.start + at, as: UInt64.self) {
+                if key.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+                    != arena.loadUnaligned(fromByteOffset: entry.start + at, as: UInt64.self)
+                {
                     return false
                 }
                 at += 8

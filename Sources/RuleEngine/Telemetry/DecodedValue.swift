@@ -91,7 +91,9 @@ extension Document {
         case .int(let value): self = .int(value)
         case .uint(let value): self = Int64(exactly: value).map(Document.int) ?? .double(Double(value))
         case .double(let value):
-            self = if let whole = Int64(exactly: value), whole.magnitude < 1 << 53, !(value == 0 && value.sign == .minus) { .int(whole) } else { .double(value) }
+            self =
+                if let whole = Int64(exactly: value), whole.magnitude < 1 << 53, !(value == 0 && value.sign == .minus) { .int(whole) } else
+                { .double(value) }
         case .string(let value): self = .string(value)
         case .list(let elements): self = .array(elements.map(Document.init))
         case .map(let map): self = .object(map.pairs.map { Member(Document($0.key).plainText, Document($0.value)) })

@@ -138,7 +138,8 @@ struct JSONCursor {
             let value = scale < 0 ? Double(mantissa) / Self.powerOfTen(-scale) : Double(mantissa) * Self.powerOfTen(scale)
             return isNegative ? -value : value
         }
-        guard let value = Double(String(decoding: UnsafeBufferPointer(start: start + first, count: at - first), as: UTF8.self)), value.isFinite
+        guard let value = Double(String(decoding: UnsafeBufferPointer(start: start + first, count: at - first), as: UTF8.self)),
+            value.isFinite
         else { return nil }
         return value
     }

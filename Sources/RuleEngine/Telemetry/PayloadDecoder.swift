@@ -1,13 +1,16 @@
 import CEL
 
 /// One decoded field, still pointing into the payload.
-struct DecodedField {
-    enum Kind: UInt8 { case absent, null, bool, number, string, container }
+struct DecodedField: BitwiseCopyable {
+    enum Kind: UInt8, BitwiseCopyable { case absent, null, bool, number, string, container, bytes }
     var kind: Kind = .absent
     var isEscaped = false
+    /// Whether it is among those to clear before the next payload.
+    var isListed = false
     var number = 0.0
     /// The bytes: of a string between its quotes, of a container with its brackets.
-    var range = 0..<0
+    var start = 0
+    var end = 0
 }
 
 /// Decodes just the fields that some rule reads, in one pass over the payload, into a row of `DecodedField`.
@@ -25,16 +28,19 @@ final class PayloadDecoder {
         var elements: [(index: Int, child: Int32)] = []
         /// The row's column, or -1.
         var column: Int32 = -1
-        var hasChildren: Bool { !keys.isEmpty || !elements.isEmpty }
+        /// Columns of everything below it.
+        var columnsBelow: [Int32] = []
     }
 
     let paths: [FieldPath]
     let decoder: TopicSubscription.Decoder
     private var nodes: [Node] = [Node()]
-    /// Written from outside only by rule tests, whose doubles JSON cannot say.
-    var row: [DecodedField]
-    /// Columns that the last payload filled.
-    private(set) var present: [Int32] = []
+    /// A column a path.
+    let row: UnsafeMutablePointer<DecodedField>
+    /// Columns to clear before the next payload.
+    private var listed: [Int32] = []
+    /// Whether the last payload was one scalar or plain text, not an object or array.
+    private(set) var isScalar = false
     /// Numbers beyond double's range that were passed over, ever.
     private(set) var numbersOutOfRange = 0
 
@@ -42,14 +48,20 @@ final class PayloadDecoder {
     init(paths: [FieldPath], decoder: TopicSubscription.Decoder) {
         self.paths = paths
         self.decoder = decoder
-        row = [DecodedField](repeating: DecodedField(), count: paths.count)
-        present.reserveCapacity(paths.count)
+        row = .allocate(capacity: max(1, paths.count))
+        row.initialize(repeating: DecodedField(), count: paths.count)
+        listed.reserveCapacity(paths.count)
         for (column, path) in paths.enumerated() {
             var at: Int32 = 0
-            for element in path.elements { at = child(of: at, element) }
+            for element in path.elements {
+                nodes[Int(at)].columnsBelow.append(Int32(column))
+                at = child(of: at, element)
+            }
             nodes[Int(at)].column = Int32(column)
         }
     }
+
+    deinit { row.deallocate() }
 
     private func child(of parent: Int32, _ element: FieldPath.Element) -> Int32 {
         let next = Int32(nodes.count)
@@ -57,7 +69,8 @@ final class PayloadDecoder {
         case .name(let name):
             let bytes = Array(name.utf8)
             if let known = nodes[Int(parent)].keys.first(where: { $0.bytes == bytes }) { return known.child }
-            nodes[Int(parent)].keys.append(Key(bytes: bytes, head: bytes.withUnsafeBytes { Self.head($0.baseAddress, bytes.count) }, child: next))
+            nodes[Int(parent)].keys.append(
+                Key(bytes: bytes, head: bytes.withUnsafeBytes { Self.head($0.baseAddress, bytes.count) }, child: next))
         case .index(let index):
             if let known = nodes[Int(parent)].elements.first(where: { $0.index == index }) { return known.child }
             nodes[Int(parent)].elements.append((index, next))
@@ -75,18 +88,27 @@ final class PayloadDecoder {
         return head
     }
 
+    @inline(__always)
     private func clear() {
-        for column in present { row[Int(column)] = DecodedField() }
-        present.removeAll(keepingCapacity: true)
+        for column in listed { row[Int(column)] = DecodedField() }
+        listed.removeAll(keepingCapacity: true)
+        isScalar = false
     }
 
     @inline(__always)
-    private func set(_ column: Int32, _ field: DecodedField) {
-        if row[Int(column)].kind == .absent { present.append(column) }
-        row[Int(column)] = field
+    private func set(_ column: Int32, _ kind: DecodedField.Kind, number: Double = 0, start: Int = 0, end: Int = 0, isEscaped: Bool = false)
+    {
+        if !row[Int(column)].isListed { listed.append(column) }
+        row[Int(column)] = DecodedField(kind: kind, isEscaped: isEscaped, isListed: true, number: number, start: start, end: end)
     }
 
-    /// Fills `row` and `present` from a payload. After a failure both are empty.
+    /// Of a name that stands twice in an object the last one counts, with nothing left of what the first held.
+    @inline(__always)
+    private func clearBelow(_ node: Int32) {
+        for column in nodes[Int(node)].columnsBelow { row[Int(column)].kind = .absent }
+    }
+
+    /// Fills `row` from a payload. After a failure it is empty.
     func decode(_ payload: UnsafeRawBufferPointer) throws(DecodeFailure) {
         clear()
         do throws(DecodeFailure) {
@@ -94,8 +116,8 @@ final class PayloadDecoder {
             case .automatic: try decodeAutomatically(payload)
             case .text:
                 guard JSONCursor.isUTF8(payload.bindMemory(to: UInt8.self)) else { throw DecodeFailure.utf8 }
-                setWhole(DecodedField(kind: .string, range: 0..<payload.count))
-            case .bytes: setWhole(DecodedField(kind: .container, range: 0..<payload.count))
+                setWhole(DecodedField(kind: .string, end: payload.count))
+            case .bytes: setWhole(DecodedField(kind: .bytes, end: payload.count))
             case .named: throw DecodeFailure.decoder
             }
         } catch {
@@ -106,10 +128,15 @@ final class PayloadDecoder {
 
     /// A payload that is no object is the field `value`.
     private func setWhole(_ field: DecodedField) {
+        isScalar = true
         for key in nodes[0].keys where key.bytes.elementsEqual("value".utf8) && nodes[Int(key.child)].column >= 0 {
             set(nodes[Int(key.child)].column, field)
         }
         if nodes[0].column >= 0 { set(nodes[0].column, field) }
+    }
+
+    private func set(_ column: Int32, _ field: DecodedField) {
+        set(column, field.kind, number: field.number, start: field.start, end: field.end, isEscaped: field.isEscaped)
     }
 
     private func decodeAutomatically(_ payload: UnsafeRawBufferPointer) throws(DecodeFailure) {
@@ -125,7 +152,7 @@ final class PayloadDecoder {
             }
             cursor.skipWhiteSpace()
             guard cursor.isAtEnd else { throw .syntax }
-            if nodes[0].column >= 0 { set(nodes[0].column, DecodedField(kind: .container, range: start..<cursor.at)) }
+            if nodes[0].column >= 0 { set(nodes[0].column, .container, start: start, end: cursor.at) }
             return
         }
         if let scalar = Self.scalar(&cursor) {
@@ -133,7 +160,7 @@ final class PayloadDecoder {
             return
         }
         guard JSONCursor.isUTF8(payload.bindMemory(to: UInt8.self)) else { throw .utf8 }
-        setWhole(DecodedField(kind: .string, range: 0..<payload.count))
+        setWhole(DecodedField(kind: .string, end: payload.count))
     }
 
     private func arrayAsValue(_ cursor: inout JSONCursor) throws(DecodeFailure) {
@@ -149,7 +176,7 @@ final class PayloadDecoder {
             switch cursor.byte {
             case UInt8(ascii: "\""):
                 let text = try cursor.string()
-                field = DecodedField(kind: .string, isEscaped: text.isEscaped, range: text.range)
+                field = DecodedField(kind: .string, isEscaped: text.isEscaped, start: text.range.lowerBound, end: text.range.upperBound)
             case UInt8(ascii: "t"):
                 try cursor.word("true")
                 field = DecodedField(kind: .bool, number: 1)
@@ -172,30 +199,36 @@ final class PayloadDecoder {
         guard !cursor.isAtEnd else { throw .syntax }
         let column = nodes[Int(node)].column
         let start = cursor.at
+        clearBelow(node)
         switch cursor.byte {
         case UInt8(ascii: "{"):
             if nodes[Int(node)].keys.isEmpty { try cursor.skipValue(depth: depth) } else { try object(&cursor, node: node, depth: depth) }
-            if column >= 0, node != 0 { set(column, DecodedField(kind: .container, range: start..<cursor.at)) }
+            if column >= 0, node != 0 { set(column, .container, start: start, end: cursor.at) }
         case UInt8(ascii: "["):
-            if nodes[Int(node)].elements.isEmpty { try cursor.skipValue(depth: depth) } else { try array(&cursor, node: node, depth: depth) }
-            if column >= 0 { set(column, DecodedField(kind: .container, range: start..<cursor.at)) }
+            if nodes[Int(node)].elements.isEmpty {
+                try cursor.skipValue(depth: depth)
+            } else {
+                try array(&cursor, node: node, depth: depth)
+            }
+            if column >= 0 { set(column, .container, start: start, end: cursor.at) }
         case UInt8(ascii: "\""):
             let text = try cursor.string()
-            if column >= 0 { set(column, DecodedField(kind: .string, isEscaped: text.isEscaped, range: text.range)) }
+            if column >= 0 { set(column, .string, start: text.range.lowerBound, end: text.range.upperBound, isEscaped: text.isEscaped) }
         case UInt8(ascii: "t"):
             try cursor.word("true")
-            if column >= 0 { set(column, DecodedField(kind: .bool, number: 1)) }
+            if column >= 0 { set(column, .bool, number: 1) }
         case UInt8(ascii: "f"):
             try cursor.word("false")
-            if column >= 0 { set(column, DecodedField(kind: .bool)) }
+            if column >= 0 { set(column, .bool) }
         case UInt8(ascii: "n"):
             try cursor.word("null")
-            if column >= 0 { set(column, DecodedField(kind: .null)) }
+            if column >= 0 { set(column, .null) }
         default:
             if let number = try cursor.number() {
-                if column >= 0 { set(column, DecodedField(kind: .number, number: number)) }
+                if column >= 0 { set(column, .number, number: number) }
             } else {
                 numbersOutOfRange += 1
+                if column >= 0 { row[Int(column)].kind = .absent }
             }
         }
     }
@@ -230,7 +263,11 @@ final class PayloadDecoder {
         return nodes.withUnsafeBufferPointer { nodes in
             nodes[Int(node)].keys.withUnsafeBufferPointer { keys in
                 for key in keys where key.head == head && key.bytes.count == count {
-                    if count <= 8 || key.bytes.withUnsafeBytes({ bytes in (8..<count).allSatisfy { bytes[$0] == first.load(fromByteOffset: $0, as: UInt8.self) } }) {
+                    if count <= 8
+                        || key.bytes.withUnsafeBytes({ bytes in
+                            (8..<count).allSatisfy { bytes[$0] == first.load(fromByteOffset: $0, as: UInt8.self) }
+                        })
+                    {
                         return key.child
                     }
                 }
@@ -282,7 +319,9 @@ final class PayloadDecoder {
             case UInt8(ascii: "u"):
                 var scalar = code(at + 2)
                 at += 4
-                if (0xD800...0xDBFF).contains(scalar), at + 3 < bytes.count, bytes[at + 2] == UInt8(ascii: "\\"), bytes[at + 3] == UInt8(ascii: "u") {
+                if (0xD800...0xDBFF).contains(scalar), at + 3 < bytes.count, bytes[at + 2] == UInt8(ascii: "\\"),
+                    bytes[at + 3] == UInt8(ascii: "u")
+                {
                     let low = code(at + 4)
                     if (0xDC00...0xDFFF).contains(low) {
                         scalar = 0x10000 + (scalar - 0xD800) << 10 + (low - 0xDC00)

@@ -40,7 +40,6 @@ struct TopicTrie<Target> {
     /// Calls `found` for every target whose filter matches the topic, each filter once.
     func match(_ topic: String, _ found: (Target) -> Void) {
         let levels = topic.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { String(Substring($0)) }
-        guard levels.count <= 512 else { return }
         // MQTT 5 §4.7.2: wildcards at the start do not match topics that begin with '$'.
         walk(0, levels[...], isInternal: topic.utf8.first == UInt8(ascii: "$"), found)
     }

@@ -4,10 +4,12 @@ import CEL
 extension Engine {
     /// A reading some of whose members are doubles that JSON cannot say; the payload has `null` in their places.
     func ingest(
-        topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, nonFinite: [PayloadComposer.NonFinite], isRetained: Bool, at instant: Instant
+        topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, nonFinite: [PayloadComposer.NonFinite], isRetained: Bool,
+        at instant: Instant
     ) {
         guard !nonFinite.isEmpty else { return ingest(topic: topic, payload: payload, isRetained: isRetained, at: instant) }
-        advance(to: instant)
+        // Timers that are due before the reading run first; those of its own instant behind it.
+        advance(to: instant + -1)
         if instant > context.now {
             context.now = instant
             context.ordinal = 0
@@ -15,18 +17,20 @@ extension Engine {
             context.ordinal += 1
         }
         context.counters.readings &+= 1
-        for run in router.entry(of: topic, in: self).runs {
-            let decoder = router.decoders[Int(run.decoder)]
+        let entry = router.entry(of: topic, in: self)
+        for place in Int(entry.first)..<Int(entry.first + entry.count) {
+            let route = router.routes[place]
+            if isRetained, route.isSkippedWhenRetained { continue }
+            let shape = router.shapes[Int(route.shape)]
+            let decoder = router.decoders[Int(shape.decoder)]
             guard (try? decoder.decode(payload)) != nil else { continue }
             for (column, path) in decoder.paths.enumerated() where decoder.row[column].kind == .null {
                 guard let member = nonFinite.first(where: { $0.path == path.elements }) else { continue }
                 decoder.row[column].kind = .number
                 decoder.row[column].number = member.number
             }
-            for route in run.routes {
-                if isRetained, plan.sources[Int(route.source)].key.subscriptions[Int(route.subscription)].retained == .skip { continue }
-                shards[Int(route.shard)].apply(route, decoder, payload, isRetained: isRetained)
-            }
+            let circumstance = route.circumstance < 0 ? nil : router.circumstances[Int(route.circumstance)]
+            shards[Int(route.shard)].apply(route, shape, circumstance, decoder, payload, isRetained: isRetained)
         }
     }
 
@@ -37,7 +41,8 @@ extension Engine {
         var found: [String] = []
         for shard in shards {
             let source = shard.sources[Int(rule.source)]
-            for subject in source.inOrder where found.count < limit {
+            for subject in source.known.sorted(by: { source.subjects[Int($0)].ordinal < source.subjects[Int($1)].ordinal })
+            where found.count < limit {
                 let key = Dictionary(zip(source.plan.key.by, source.keyValues(subject)), uniquingKeysWith: { first, _ in first })
                 guard key.allSatisfy({ name, value in labels[name].map { $0 == value } ?? true }) else { continue }
                 found.append(explanation(of: rule, shard, source, subject, key))
@@ -46,11 +51,13 @@ extension Engine {
         return found
     }
 
-    private func explanation(of rule: RulePlan, _ shard: EngineShard, _ source: SourceState, _ subject: Int32, _ key: [String: String]) -> String {
-        shard.currentSource = source.number
-        shard.loadFields(source, subject, onlyCarried: false)
-        shard.loadExtras(rule.extras, source, subject, .change)
-        defer { shard.releaseFrame() }
+    private func explanation(of rule: RulePlan, _ shard: EngineShard, _ source: SourceState, _ subject: Int32, _ key: [String: String])
+        -> String
+    {
+        shard.beginOccasion(.change)
+        shard.loadFields(source, subject, .all)
+        shard.loadExtras(rule.extras, source, subject)
+        defer { shard.endOccasion() }
         let instance = rule.rule.identity.alert + LabelText.braces(key)
         let isActive = shard.alertOf[rule.number, subject] >= 0
         var text = ""
@@ -74,28 +81,29 @@ extension Engine {
     ///
     /// - Parameter active: the instances that were not inactive before the reading, by rule and subject; brought up to date.
     func measure(topic: UnsafeRawBufferPointer, active: inout Set<UInt64>, into coverage: inout RuleCoverage) {
-        for run in router.entry(of: topic, in: self).runs {
-            for route in run.routes {
-                let shard = shards[Int(route.shard)]
-                let source = shard.sources[Int(route.source)]
-                for number in source.plan.rules {
-                    let rule = plan.rules[Int(number)]
-                    guard rule.rule.isEnabled else { continue }
-                    shard.currentSource = source.number
-                    shard.loadFields(source, route.subject, onlyCarried: false)
-                    shard.loadExtras(rule.extras, source, route.subject, .change)
-                    let isActive = shard.alertOf[number, route.subject] >= 0
-                    let instance = UInt64(UInt32(bitPattern: number)) << 32 | UInt64(UInt32(bitPattern: route.subject))
-                    let wasActive = active.contains(instance)
-                    if isActive != wasActive { if isActive { active.insert(instance) } else { active.remove(instance) } }
-                    for level in rule.levels {
-                        let place = level.name.map { "\($0) " } ?? ""
-                        coverage.note(rule.rule.identity, "\(place)expr", level.condition.truth(shard.frame))
-                        if isActive || wasActive, let recovery = level.recovery { coverage.note(rule.rule.identity, "\(place)resolve_expr", recovery.truth(shard.frame)) }
-                    }
-                    shard.releaseFrame()
+        let entry = router.entry(of: topic, in: self)
+        for place in Int(entry.first)..<Int(entry.first + entry.count) {
+            let route = router.routes[place]
+            let shard = shards[Int(route.shard)]
+            let source = shard.sources[Int(route.source)]
+            shard.beginOccasion(.change)
+            for number in source.plan.rules {
+                let rule = plan.rules[Int(number)]
+                guard rule.rule.isEnabled else { continue }
+                shard.loadFields(source, route.subject, .all)
+                shard.loadExtras(rule.extras, source, route.subject)
+                let isActive = shard.alertOf[number, route.subject] >= 0
+                let instance = UInt64(UInt32(bitPattern: number)) << 32 | UInt64(UInt32(bitPattern: route.subject))
+                let wasActive = active.contains(instance)
+                if isActive != wasActive { if isActive { active.insert(instance) } else { active.remove(instance) } }
+                for level in rule.levels {
+                    let place = level.name.map { "\($0) " } ?? ""
+                    coverage.note(rule.rule.identity, "\(place)expr", level.condition.truth(shard.frame))
+                    guard isActive || wasActive, let recovery = level.recovery else { continue }
+                    coverage.note(rule.rule.identity, "\(place)resolve_expr", recovery.truth(shard.frame))
                 }
             }
+            shard.endOccasion()
         }
     }
 }

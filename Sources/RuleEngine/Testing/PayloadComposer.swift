@@ -8,7 +8,7 @@ struct PayloadComposer {
 
     private struct Leaf {
         enum Content {
-            case series(SampleCursor)
+            case series(TestSeriesCursor)
             /// JSON text.
             case constant([UInt8])
         }
@@ -22,6 +22,8 @@ struct PayloadComposer {
     private(set) var bytes: [UInt8] = []
     private(set) var nonFinite: [NonFinite] = []
     private let fixed: Bool
+    /// `value` alone is sent as a bare scalar, as sensors with a topic for each number do: rules see the same, and `value_as` has its effect.
+    private let isBare: Bool
 
     init(_ content: TestReadings.Content) {
         leaves = []
@@ -29,15 +31,17 @@ struct PayloadComposer {
         case .payload(let payload):
             bytes = payload
             fixed = true
+            isBare = false
         case .fields(let fields):
             fixed = false
+            if fields.count == 1, fields[0].name == "value", case .series = fields[0].content { isBare = true } else { isBare = false }
             for field in fields { collect(field, []) }
         }
     }
 
     private mutating func collect(_ field: TestField, _ path: [String]) {
         switch field.content {
-        case .series(let series): leaves.append(Leaf(path: path + [field.name], content: .series(SampleCursor(series))))
+        case .series(let series): leaves.append(Leaf(path: path + [field.name], content: .series(TestSeriesCursor(series))))
         case .constant(let document): leaves.append(Leaf(path: path + [field.name], content: .constant(Array(document.json.utf8))))
         case .members(let members): for member in members { collect(member, path + [field.name]) }
         }
@@ -48,6 +52,7 @@ struct PayloadComposer {
         if fixed || isSame { return !bytes.isEmpty || fixed }
         bytes.removeAll(keepingCapacity: true)
         nonFinite.removeAll(keepingCapacity: true)
+        if isBare { return composeBare() }
         var open: [String] = []
         var isFirst = true
         var hasSample = leaves.isEmpty
@@ -66,6 +71,12 @@ struct PayloadComposer {
         for _ in 0...open.count { bytes.append(UInt8(ascii: "}")) }
         if !hasSample { bytes.removeAll(keepingCapacity: true) }
         return hasSample
+    }
+
+    private mutating func composeBare() -> Bool {
+        guard case .series(let cursor) = leaves[0].content, cursor.sample != .none else { return false }
+        writeValue(leaves[0])
+        return true
     }
 
     mutating func advance() {
@@ -114,6 +125,10 @@ struct PayloadComposer {
 
     private mutating func write(_ leaf: Leaf) {
         append(name: leaf.path[leaf.path.count - 1])
+        writeValue(leaf)
+    }
+
+    private mutating func writeValue(_ leaf: Leaf) {
         switch leaf.content {
         case .constant(let text): bytes.append(contentsOf: text)
         case .series(let cursor):

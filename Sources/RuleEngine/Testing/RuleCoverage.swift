@@ -48,7 +48,9 @@ public struct RuleCoverage: Sendable {
         if let missing = rule.missing, missing.outcome != .hold { found.append("missing") }
         // A condition that is a constant has one side only, and without a condition only silence makes it fire.
         if rule.levels.count == 1, rule.levels[0].condition.source.text.trimmed == "false" { found.removeAll { $0 == "expr true" } }
-        if rule.levels.count == 1, rule.levels[0].condition.source.text.trimmed == "true" { found.removeAll { ["expr false", "resolved"].contains($0) } }
+        if rule.levels.count == 1, rule.levels[0].condition.source.text.trimmed == "true" {
+            found.removeAll { ["expr false", "resolved"].contains($0) }
+        }
         return found
     }
 
@@ -81,6 +83,7 @@ public struct RuleCoverage: Sendable {
 extension String {
     fileprivate var trimmed: Substring {
         let start = drop { $0.isWhitespace }
-        return start.reversed().drop { $0.isWhitespace }.isEmpty ? start : start.prefix(start.count - start.reversed().prefix { $0.isWhitespace }.count)
+        return start.reversed().drop { $0.isWhitespace }.isEmpty
+            ? start : start.prefix(start.count - start.reversed().prefix { $0.isWhitespace }.count)
     }
 }

@@ -49,7 +49,7 @@ public struct TestReadings: Sendable {
 /// A member of a payload.
 public struct TestField: Sendable {
     public indirect enum Content: Sendable {
-        case series(SampleSeries)
+        case series(TestSeries)
         case members([TestField])
         /// Carried by every reading whose other members have a sample.
         case constant(Document)

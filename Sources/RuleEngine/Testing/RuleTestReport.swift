@@ -54,7 +54,8 @@ public struct RuleTestReport: Sendable {
 
     private static func text(of coverage: RuleCoverage) -> String {
         let entries = coverage.entries
-        var text = "coverage: \(coverage.reached) of \(coverage.total) branches of \(entries.count) \(entries.count == 1 ? "rule" : "rules")\n"
+        var text =
+            "coverage: \(coverage.reached) of \(coverage.total) branches of \(entries.count) \(entries.count == 1 ? "rule" : "rules")\n"
         let width = entries.map { "\($0.rule)".unicodeScalars.count }.max() ?? 0
         for entry in entries {
             let name = "\(entry.rule)"
@@ -72,18 +73,25 @@ public struct RuleTestReport: Sendable {
         for file in files {
             if let obstacle = file.obstacle { tests.append(Self.document(file.name, Self.obstacleName, obstacle)) }
             for result in file.results {
-                tests.append(Self.document(file.name, result.name, result.passed ? nil : result.failures.map(Self.message).joined(separator: "\n")))
+                tests.append(
+                    Self.document(file.name, result.name, result.passed ? nil : result.failures.map(Self.message).joined(separator: "\n")))
             }
         }
-        var members: [Document.Member] = [.init("passed", .int(Int64(passed))), .init("failed", .int(Int64(failed))), .init("tests", .array(tests))]
+        var members: [Document.Member] = [
+            .init("passed", .int(Int64(passed))), .init("failed", .int(Int64(failed))), .init("tests", .array(tests)),
+        ]
         if let coverage {
             let rules = coverage.entries.map { entry -> Document in
                 [
-                    "group": .string(entry.rule.group), "name": .string(entry.rule.alert), "reached": .array(entry.reached.map(Document.string)),
+                    "group": .string(entry.rule.group), "name": .string(entry.rule.alert),
+                    "reached": .array(entry.reached.map(Document.string)),
                     "missed": .array(entry.missed.map(Document.string)),
                 ]
             }
-            members.append(.init("coverage", ["branches": .int(Int64(coverage.total)), "reached": .int(Int64(coverage.reached)), "rules": .array(rules)]))
+            members.append(
+                .init(
+                    "coverage", ["branches": .int(Int64(coverage.total)), "reached": .int(Int64(coverage.reached)), "rules": .array(rules)])
+            )
         }
         return .object(members)
     }
@@ -96,18 +104,26 @@ public struct RuleTestReport: Sendable {
     public var junit: String {
         var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"\(passed + failed)\" failures=\"\(failed)\">\n"
         for file in files {
-            let cases = (file.obstacle.map { [(Self.obstacleName, Optional($0))] } ?? []) + file.results.map { result in
-                (result.name, result.passed ? nil : result.failures.map(Self.message).joined(separator: "\n"))
-            }
-            text += "  <testsuite name=\"\(Self.escaped(file.name))\" tests=\"\(cases.count)\" failures=\"\(cases.count { $0.1 != nil })\">\n"
+            let cases =
+                (file.obstacle.map { [(Self.obstacleName, Optional($0))] } ?? [])
+                + file.results.map { result in
+                    (result.name, result.passed ? nil : result.failures.map(Self.message).joined(separator: "\n"))
+                }
+            text +=
+                "  <testsuite name=\"\(Self.escaped(file.name))\" tests=\"\(cases.count)\" failures=\"\(cases.count { $0.1 != nil })\">\n"
             for (name, message) in cases {
                 let head = "    <testcase classname=\"\(Self.escaped(file.name))\" name=\"\(Self.escaped(name))\""
                 guard let message else {
                     text += head + "/>\n"
                     continue
                 }
-                let first = message.split(separator: "\n").first { $0.hasPrefix("expected") || $0.hasPrefix("not expected") } ?? message.split(separator: "\n").first ?? ""
-                text += head + ">\n      <failure message=\"\(Self.escaped(String(first)))\">\(Self.escaped(message))</failure>\n    </testcase>\n"
+                let first =
+                    message.split(separator: "\n").first { $0.hasPrefix("expected") || $0.hasPrefix("not expected") } ?? message.split(
+                        separator: "\n"
+                    ).first ?? ""
+                text +=
+                    head
+                    + ">\n      <failure message=\"\(Self.escaped(String(first)))\">\(Self.escaped(message))</failure>\n    </testcase>\n"
             }
             text += "  </testsuite>\n"
         }

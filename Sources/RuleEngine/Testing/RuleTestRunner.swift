@@ -76,7 +76,10 @@ private struct TestRun {
         changes = test.changes.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
         for readings in test.readings where readings.count > 0 {
             queue.insert(Source(due: readings.at, place: senders.count))
-            senders.append(Sender(topic: Array(readings.topic.utf8), readings: readings, composer: PayloadComposer(readings.content), left: readings.count))
+            senders.append(
+                Sender(
+                    topic: Array(readings.topic.utf8), readings: readings, composer: PayloadComposer(readings.content), left: readings.count
+                ))
         }
     }
 
@@ -138,7 +141,9 @@ private struct TestRun {
         result.readings += 1
         senders[place].topic.withUnsafeBytes { topic in
             senders[place].composer.bytes.withUnsafeBytes { payload in
-                engine.ingest(topic: topic, payload: payload, nonFinite: senders[place].composer.nonFinite, isRetained: readings.isRetained, at: instant)
+                engine.ingest(
+                    topic: topic, payload: payload, nonFinite: senders[place].composer.nonFinite, isRetained: readings.isRetained,
+                    at: instant)
             }
         }
         collect()

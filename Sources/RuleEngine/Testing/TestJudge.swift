@@ -16,7 +16,8 @@ struct TestJudge {
         let clock = TestClock(start: start)
         switch expectation.kind {
         case .alert(let expected): return verdict(on: expected, engine, now, clock)
-        case .notifications(let expected): return verdict(on: expected, sent.filter { $0.at == now }, last: sent.last { $0.at < now }, now, clock)
+        case .notifications(let expected):
+            return verdict(on: expected, sent.filter { $0.at == now }, last: sent.last { $0.at < now }, now, clock)
         case .published(let expected):
             return verdict(on: expected, published.filter { $0.at == now }.map(\.message), last: published.last { $0.at < now }, now, clock)
         }
@@ -36,10 +37,13 @@ struct TestJudge {
         }
         let matching = candidates.filter { Self.state($0, is: expected.state) && Self.agrees($0, with: expected) }
         if expected.count.map({ $0 == matching.count }) ?? !matching.isEmpty { return nil }
-        return complaint(expected, candidates.isEmpty ? named.filter(Self.isActive).sorted { $0.id < $1.id } : candidates, engine, now, clock)
+        return complaint(
+            expected, candidates.isEmpty ? named.filter(Self.isActive).sorted { $0.id < $1.id } : candidates, engine, now, clock)
     }
 
-    private static func isActive(_ alert: AlertRecord) -> Bool { alert.isOccurrence || alert.state != .inactive && alert.state != .resolved }
+    private static func isActive(_ alert: AlertRecord) -> Bool {
+        alert.isOccurrence || alert.state != .inactive && alert.state != .resolved
+    }
 
     /// An occurrence is firing at its own instant.
     private static func state(_ alert: AlertRecord, is expected: ExpectedAlert.State) -> Bool {
@@ -60,7 +64,9 @@ struct TestJudge {
         return expected.value.map { alert.value.isAlike($0) } ?? true
     }
 
-    private func complaint(_ expected: ExpectedAlert, _ alerts: [AlertRecord], _ engine: Engine, _ now: Instant, _ clock: TestClock) -> String {
+    private func complaint(_ expected: ExpectedAlert, _ alerts: [AlertRecord], _ engine: Engine, _ now: Instant, _ clock: TestClock)
+        -> String
+    {
         var text = "expected at \(clock.text(now)): \(describe(expected))\n"
         if alerts.isEmpty {
             text += "but there was:   no active \(expected.alert)\n"
@@ -77,7 +83,9 @@ struct TestJudge {
         if blocks.isEmpty {
             text += "no reading of such an instance has come by then\n"
         } else {
-            text += "evaluation at \(clock.text(now)) (\(now)):\n" + blocks.map { $0.split(separator: "\n").map { "  \($0)\n" }.joined() }.joined()
+            text +=
+                "evaluation at \(clock.text(now)) (\(now)):\n"
+                + blocks.map { $0.split(separator: "\n").map { "  \($0)\n" }.joined() }.joined()
         }
         return text
     }
@@ -94,44 +102,67 @@ struct TestJudge {
     private func describe(_ alert: AlertRecord, _ expected: ExpectedAlert, _ clock: TestClock) -> String {
         let labels = alert.labels.filter { $0.key != "alertname" }
         var text = "\(alert.rule.alert)\(LabelText.braces(labels)) \(alert.isOccurrence ? "occurred" : alert.state.rawValue)"
-        if alert.state == .pending { text += " since \(clock.text(alert.pendingSince.values.min() ?? alert.activeAt))" } else { text += " since \(clock.text(alert.changedAt))" }
+        if alert.state == .pending {
+            text += " since \(clock.text(alert.pendingSince.values.min() ?? alert.activeAt))"
+        } else {
+            text += " since \(clock.text(alert.changedAt))"
+        }
         if let level = alert.level { text += ", level \(level)" }
         if alert.value != .null { text += ", value \(alert.value.plainText)" }
-        for name in expected.annotations.keys.sorted() { text += ", \(name) \(alert.annotations[name].map { Document.string($0).json } ?? "absent")" }
+        for name in expected.annotations.keys.sorted() {
+            text += ", \(name) \(alert.annotations[name].map { Document.string($0).json } ?? "absent")"
+        }
         return text
     }
 
     // MARK: Notifications
 
-    private func verdict(on expected: [ExpectedNotification], _ sent: [SentNotification], last: SentNotification?, _ now: Instant, _ clock: TestClock) -> String? {
+    private func verdict(
+        on expected: [ExpectedNotification], _ sent: [SentNotification], last: SentNotification?, _ now: Instant, _ clock: TestClock
+    ) -> String? {
         let named = Set(expected.map(\.receiver))
         var left = expected.isEmpty ? sent : sent.filter { named.contains($0.receiver) }
         var missing: [ExpectedNotification] = []
         // The most demanding first, so that a vaguer one does not take its notification.
         for expected in expected.sorted(by: { Self.demands($0) > Self.demands($1) }) {
-            if let place = left.firstIndex(where: { Self.agrees($0, with: expected) }) { left.remove(at: place) } else { missing.append(expected) }
+            if let place = left.firstIndex(where: { Self.agrees($0, with: expected) }) {
+                left.remove(at: place)
+            } else {
+                missing.append(expected)
+            }
         }
         guard !missing.isEmpty || !left.isEmpty else { return nil }
         var text = ""
-        for expected in missing { text += "expected at \(clock.text(now)): a notification to '\(expected.receiver)'\(Self.describe(expected))\n" }
-        for sent in left { text += (missing.isEmpty ? "not expected at \(clock.text(now)): " : "but there was:   ") + Self.describe(sent) + "\n" }
+        for expected in missing {
+            text += "expected at \(clock.text(now)): a notification to '\(expected.receiver)'\(Self.describe(expected))\n"
+        }
+        for sent in left {
+            text += (missing.isEmpty ? "not expected at \(clock.text(now)): " : "but there was:   ") + Self.describe(sent) + "\n"
+        }
         if left.isEmpty { text += "but there was:   \(sent.isEmpty ? "none" : "no further one")\n" }
         if left.isEmpty, let last { text += "the last before: at \(clock.text(last.at)) \(Self.describe(last))\n" }
         return text
     }
 
-    private static func demands(_ expected: ExpectedNotification) -> Int { (expected.status == nil ? 0 : 1) + (expected.alerts.map { 1 + $0.count } ?? 0) }
+    private static func demands(_ expected: ExpectedNotification) -> Int {
+        (expected.status == nil ? 0 : 1) + (expected.alerts.map { 1 + $0.count } ?? 0)
+    }
 
     private static func agrees(_ sent: SentNotification, with expected: ExpectedNotification) -> Bool {
-        guard sent.receiver == expected.receiver, expected.status.map({ $0 == sent.document["status"]?.string }) ?? true else { return false }
+        guard sent.receiver == expected.receiver, expected.status.map({ $0 == sent.document["status"]?.string }) ?? true else {
+            return false
+        }
         guard let wanted = expected.alerts else { return true }
         var alerts = sent.document["alerts"]?.array ?? []
         guard alerts.count == wanted.count else { return false }
         for one in wanted.sorted(by: { $0.labels.count + $0.annotations.count > $1.labels.count + $1.annotations.count }) {
-            guard let place = alerts.firstIndex(where: { alert in
-                one.labels.isSubset(of: alert["labels"]?.strings ?? [:]) && one.annotations.isSubset(of: alert["annotations"]?.strings ?? [:])
-                    && (one.status.map { $0 == alert["status"]?.string } ?? true)
-            }) else { return false }
+            guard
+                let place = alerts.firstIndex(where: { alert in
+                    one.labels.isSubset(of: alert["labels"]?.strings ?? [:])
+                        && one.annotations.isSubset(of: alert["annotations"]?.strings ?? [:])
+                        && (one.status.map { $0 == alert["status"]?.string } ?? true)
+                })
+            else { return false }
             alerts.remove(at: place)
         }
         return true
@@ -140,42 +171,59 @@ struct TestJudge {
     private static func describe(_ expected: ExpectedNotification) -> String {
         var text = expected.status.map { ", \($0)" } ?? ""
         if let alerts = expected.alerts {
-            text += ", with " + (alerts.isEmpty ? "no alert" : alerts.map { LabelText.braces($0.labels) + ($0.status.map { " \($0)" } ?? "") }.joined(separator: " and "))
+            text +=
+                ", with "
+                + (alerts.isEmpty
+                    ? "no alert"
+                    : alerts.map { LabelText.braces($0.labels) + ($0.status.map { " \($0)" } ?? "") }.joined(separator: " and "))
         }
         return text
     }
 
     private static func describe(_ sent: SentNotification) -> String {
-        let alerts = (sent.document["alerts"]?.array ?? []).map { LabelText.braces($0["labels"]?.strings ?? [:]) + " \($0["status"]?.string ?? "")" }
+        let alerts = (sent.document["alerts"]?.array ?? []).map {
+            LabelText.braces($0["labels"]?.strings ?? [:]) + " \($0["status"]?.string ?? "")"
+        }
         return "'\(sent.receiver)', \(sent.document["status"]?.string ?? ""), with \(alerts.joined(separator: " and "))"
     }
 
     // MARK: Messages
 
     private func verdict(
-        on expected: [ExpectedMessage], _ published: [PublishRequest], last: (at: Instant, message: PublishRequest)?, _ now: Instant, _ clock: TestClock
+        on expected: [ExpectedMessage], _ published: [PublishRequest], last: (at: Instant, message: PublishRequest)?, _ now: Instant,
+        _ clock: TestClock
     ) -> String? {
         let named = Set(expected.map(\.topic))
         var left = expected.isEmpty ? published : published.filter { named.contains($0.topic) }
         var missing: [ExpectedMessage] = []
         for expected in expected.sorted(by: { ($0.payload == nil ? 0 : 1) > ($1.payload == nil ? 0 : 1) }) {
-            if let place = left.firstIndex(where: { Self.agrees($0, with: expected) }) { left.remove(at: place) } else { missing.append(expected) }
+            if let place = left.firstIndex(where: { Self.agrees($0, with: expected) }) {
+                left.remove(at: place)
+            } else {
+                missing.append(expected)
+            }
         }
         guard !missing.isEmpty || !left.isEmpty else { return nil }
-        func describe(_ message: PublishRequest) -> String { "'\(message.topic)' ← \(message.payload), qos \(message.qos)\(message.retain ? ", retained" : "")" }
+        func describe(_ message: PublishRequest) -> String {
+            "'\(message.topic)' ← \(message.payload), qos \(message.qos)\(message.retain ? ", retained" : "")"
+        }
         var text = ""
         for message in missing {
             text += "expected at \(clock.text(now)): '\(message.topic)'\(message.payload.map { " ← \($0)" } ?? "")"
             text += "\(message.qos.map { ", qos \($0)" } ?? "")\(message.retain.map { $0 ? ", retained" : ", not retained" } ?? "")\n"
         }
-        for message in left { text += (missing.isEmpty ? "not expected at \(clock.text(now)): " : "but there was:   ") + describe(message) + "\n" }
+        for message in left {
+            text += (missing.isEmpty ? "not expected at \(clock.text(now)): " : "but there was:   ") + describe(message) + "\n"
+        }
         if left.isEmpty { text += "but there was:   \(published.isEmpty ? "none" : published.map(describe).joined(separator: " and "))\n" }
         if left.isEmpty, let last { text += "the last before: at \(clock.text(last.at)) \(describe(last.message))\n" }
         return text
     }
 
     private static func agrees(_ message: PublishRequest, with expected: ExpectedMessage) -> Bool {
-        guard message.topic == expected.topic, expected.qos.map({ $0 == Int(message.qos) }) ?? true, expected.retain.map({ $0 == message.retain }) ?? true else { return false }
+        guard message.topic == expected.topic, expected.qos.map({ $0 == Int(message.qos) }) ?? true,
+            expected.retain.map({ $0 == message.retain }) ?? true
+        else { return false }
         guard let payload = expected.payload, payload != message.payload else { return true }
         guard let wanted = try? Document(json: payload), let found = try? Document(json: message.payload) else { return false }
         return found.isAlike(wanted)

@@ -50,7 +50,8 @@ struct VirtualDelivery {
     /// The channels of one receiver are told the same: that is one notification.
     private mutating func note(_ notification: SentNotification) {
         let isKnown = sent.reversed().prefix { $0.at == notification.at }.contains { earlier in
-            earlier.receiver == notification.receiver && ["groupKey", "status", "alerts"].allSatisfy { earlier.document[$0] == notification.document[$0] }
+            earlier.receiver == notification.receiver
+                && ["groupKey", "status", "alerts"].allSatisfy { earlier.document[$0] == notification.document[$0] }
         }
         if !isKnown { sent.append(notification) }
     }

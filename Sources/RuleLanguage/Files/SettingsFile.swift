@@ -17,7 +17,8 @@ public struct SettingsFile: Sendable {
         var settings: [Setting] = []
         func collect(_ node: YAMLNode, _ path: String, at keyRange: Range<Int>) {
             switch node.content {
-            case .mapping(let entries): for entry in entries { collect(entry.value, path.isEmpty ? entry.key : "\(path).\(entry.key)", at: entry.keyRange) }
+            case .mapping(let entries):
+                for entry in entries { collect(entry.value, path.isEmpty ? entry.key : "\(path).\(entry.key)", at: entry.keyRange) }
             case .scalar(let text, _):
                 if !node.isNull { settings.append(Setting(path: path, value: text, location: file.location(of: keyRange))) }
             case .sequence:

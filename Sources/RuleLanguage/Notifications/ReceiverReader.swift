@@ -79,7 +79,7 @@ struct ChannelReader {
         let retain = mapping["retain"].flatMap { reading.bool($0, "retain") } ?? false
         let sendResolved = sendResolved(mapping)
         return topic.map {
-            .mqtt(MQTTConfiguration(topic: $0, payload: payload, qos: UInt8(qos), retain: retain, sendResolved: sendResolved))
+            .mqtt(MQTTChannelConfiguration(topic: $0, payload: payload, qos: UInt8(qos), retain: retain, sendResolved: sendResolved))
         }
     }
 

@@ -16,7 +16,9 @@ struct ExpectationReader {
         let location = reading.file.location(of: node.headRange)
         var kinds: [TestExpectation.Kind] = []
         if let expected = alert(mapping) { kinds.append(.alert(expected)) }
-        if let node = mapping["notifications"] { kinds.append(.notifications((reading.list(node, "notifications") ?? []).compactMap { notification($0) })) }
+        if let node = mapping["notifications"] {
+            kinds.append(.notifications((reading.list(node, "notifications") ?? []).compactMap { notification($0) }))
+        }
         if let node = mapping["published"] { kinds.append(.published((reading.list(node, "published") ?? []).compactMap { message($0) })) }
         if !mapping.has("alert") {
             if let stray = Self.alertKeys.compactMap({ mapping.entry($0) }).first {
@@ -33,14 +35,17 @@ struct ExpectationReader {
         guard let node = mapping["alert"], let name = reading.name(node, "alert") else { return nil }
         var expected = ExpectedAlert(name, at: reading.file.location(of: node.range))
         expected.group = mapping["group"].flatMap { reading.name($0, "group") }
-        expected.state = mapping["state"].flatMap { reading.choice($0, "state", ExpectedAlert.State.allCases.map { ($0.rawValue, $0) }) } ?? .active
+        expected.state =
+            mapping["state"].flatMap { reading.choice($0, "state", ExpectedAlert.State.allCases.map { ($0.rawValue, $0) }) } ?? .active
         expected.labels = mapping["labels"].map { reading.texts($0, "labels") } ?? [:]
         expected.annotations = mapping["annotations"].map { reading.texts($0, "annotations") } ?? [:]
         expected.level = mapping["level"].flatMap { reading.name($0, "level") }
         expected.value = mapping["value"].map { reading.document($0) }
         expected.count = mapping["count"].flatMap { reading.integer($0, "count", in: 0...1_000_000_000) }
         if expected.state == .inactive, let stray = ["annotations", "level", "value", "count"].compactMap({ mapping.entry($0) }).first {
-            reading.report("not-of-inactive", "'state: inactive' says that no such instance is active: there is no '\(stray.key)' to compare", at: stray.keyRange)
+            reading.report(
+                "not-of-inactive", "'state: inactive' says that no such instance is active: there is no '\(stray.key)' to compare",
+                at: stray.keyRange)
         }
         return expected
     }
@@ -50,13 +55,17 @@ struct ExpectationReader {
             let receiverNode = mapping.required("receiver"), let receiver = reading.name(receiverNode, "receiver")
         else { return nil }
         return ExpectedNotification(
-            receiver: receiver, at: reading.file.location(of: receiverNode.range), status: mapping["status"].flatMap { reading.choice($0, "status", Self.statuses) },
+            receiver: receiver, at: reading.file.location(of: receiverNode.range),
+            status: mapping["status"].flatMap { reading.choice($0, "status", Self.statuses) },
             alerts: mapping["alerts"].flatMap { reading.list($0, "alerts") }.map { $0.compactMap { notifiedAlert($0) } })
     }
 
     /// `{alert:, status:, labels:, annotations:}`.
     private func notifiedAlert(_ node: YAMLNode) -> ExpectedNotification.Alert? {
-        guard let mapping = MappingReader(node, subject: "an alert of a notification", keys: ["alert", "status", "labels", "annotations"].map { KnownKey($0) }, in: reading)
+        guard
+            let mapping = MappingReader(
+                node, subject: "an alert of a notification", keys: ["alert", "status", "labels", "annotations"].map { KnownKey($0) },
+                in: reading)
         else { return nil }
         var labels = mapping["labels"].map { reading.texts($0, "labels") } ?? [:]
         if let name = mapping["alert"].flatMap({ reading.name($0, "alert") }) { labels["alertname"] = name }
@@ -70,7 +79,8 @@ struct ExpectationReader {
             let topic = mapping.required("topic").flatMap({ reading.name($0, "topic") })
         else { return nil }
         return ExpectedMessage(
-            topic: topic, payload: mapping["payload"].map { payload($0) }, qos: mapping["qos"].flatMap { reading.integer($0, "qos", in: 0...2) },
+            topic: topic, payload: mapping["payload"].map { payload($0) },
+            qos: mapping["qos"].flatMap { reading.integer($0, "qos", in: 0...2) },
             retain: mapping["retain"].flatMap { reading.bool($0, "retain") })
     }
 

@@ -29,14 +29,20 @@ public struct RuleTestFile: Sendable {
             switch expectation.kind {
             case .alert(let expected):
                 if let group = expected.group, !catalog.groups.contains(where: { $0.name == group }), !own.contains(expected.alert) {
-                    found.append(unknown("unknown-group", "there is no group '\(group)' in the rules of this test", expected.location, group, catalog.groups.map(\.name)))
+                    found.append(
+                        unknown(
+                            "unknown-group", "there is no group '\(group)' in the rules of this test", expected.location, group,
+                            catalog.groups.map(\.name)))
                 } else if !alerts.contains(expected.alert), !own.contains(expected.alert) {
                     found.append(
-                        unknown("unknown-alert", "no rule of this test raises '\(expected.alert)'", expected.location, expected.alert, alerts.sorted()))
+                        unknown(
+                            "unknown-alert", "no rule of this test raises '\(expected.alert)'", expected.location, expected.alert,
+                            alerts.sorted()))
                 }
             case .notifications(let expected):
                 for one in expected where !receivers.contains(one.receiver) {
-                    found.append(unknown("unknown-receiver", "there is no receiver '\(one.receiver)'", one.location, one.receiver, receivers))
+                    found.append(
+                        unknown("unknown-receiver", "there is no receiver '\(one.receiver)'", one.location, one.receiver, receivers))
                 }
             case .published: break
             }
@@ -48,7 +54,8 @@ public struct RuleTestFile: Sendable {
         let near = nearestName(to: name, in: known)
         let some = known.prefix(20).joined(separator: ", ") + (known.count > 20 ? ", …" : "")
         return Diagnostic(
-            code: code, message, at: location, notes: near == nil && !known.isEmpty ? ["there are: \(some)"] : [], hint: near.map { "did you mean '\($0)'?" })
+            code: code, message, at: location, notes: near == nil && !known.isEmpty ? ["there are: \(some)"] : [],
+            hint: near.map { "did you mean '\($0)'?" })
     }
 
     /// Whether a file of this name holds tests.

@@ -16,7 +16,8 @@ public struct RuleTestFileReader: Sendable {
         ["rules", "notifications", "devices", "profiles", "vars", "start", "tests"].map { KnownKey($0) }
         + ["influx", "silences"].map { .notSupported($0) }
     private static let testKeys =
-        ["name", "start", "devices", "vars", "readings", "changes", "expect"].map { KnownKey($0) } + ["influx", "silences"].map { .notSupported($0) }
+        ["name", "start", "devices", "vars", "readings", "changes", "expect"].map { KnownKey($0) }
+        + ["influx", "silences"].map { .notSupported($0) }
 
     /// The tests, or nil when anything is wrong with them.
     public func read(_ source: RuleLoader.Source) -> (file: RuleTestFile?, diagnostics: [Diagnostic]) {
@@ -39,7 +40,9 @@ public struct RuleTestFileReader: Sendable {
         let situation = SituationReader(reading: reading)
         let profiles = mapping["profiles"].map { situation.profiles($0) } ?? [:]
         let start = mapping["start"].flatMap { instant($0, reading) }
-        let initial = (mapping["devices"].map { situation.devices($0, profiles, at: 0) } ?? []) + (mapping["vars"].map { situation.variables($0, at: 0) } ?? [])
+        let initial =
+            (mapping["devices"].map { situation.devices($0, profiles, at: 0) } ?? [])
+            + (mapping["vars"].map { situation.variables($0, at: 0) } ?? [])
         var tests: [RuleTest] = []
         var names: [String: Range<Int>] = [:]
         for node in mapping.required("tests").flatMap({ reading.list($0, "tests") }) ?? [] {
@@ -55,7 +58,9 @@ public struct RuleTestFileReader: Sendable {
     private func references(_ node: YAMLNode, _ reading: FileReading) -> [RuleTestFile.Reference] {
         if case .scalar = node.content, !node.isNull { return reference(node, "rules", reading).map { [$0] } ?? [] }
         let items = reading.list(node, "rules") ?? []
-        if items.isEmpty, node.isNull || node.isEmpty { reading.report("missing-key", "'rules' must name at least one file", at: node.headRange) }
+        if items.isEmpty, node.isNull || node.isEmpty {
+            reading.report("missing-key", "'rules' must name at least one file", at: node.headRange)
+        }
         return items.compactMap { reference($0, "rules", reading) }
     }
 
@@ -66,7 +71,8 @@ public struct RuleTestFileReader: Sendable {
     private func notifications(_ mapping: MappingReader, _ reading: FileReading) -> RuleTestFile.Notifications {
         guard let node = mapping["notifications"], !node.isNull else { return .toDefault }
         if case .scalar = node.content { return reference(node, "notifications", reading).map { .file($0) } ?? .toDefault }
-        return NotificationFileReader(environment: environment, compile: compile).configuration(node, reading).map { .inline($0) } ?? .toDefault
+        return NotificationFileReader(environment: environment, compile: compile).configuration(node, reading).map { .inline($0) }
+            ?? .toDefault
     }
 
     private func instant(_ node: YAMLNode, _ reading: FileReading) -> Instant? {
@@ -77,24 +83,31 @@ public struct RuleTestFileReader: Sendable {
     }
 
     private func test(
-        _ node: YAMLNode, _ reading: FileReading, _ situation: SituationReader, _ profiles: [String: Document], _ names: inout [String: Range<Int>]
+        _ node: YAMLNode, _ reading: FileReading, _ situation: SituationReader, _ profiles: [String: Document],
+        _ names: inout [String: Range<Int>]
     ) -> (test: RuleTest, start: Instant?)? {
         guard let mapping = MappingReader(node, subject: "a test", keys: Self.testKeys, in: reading) else { return nil }
         guard let nameNode = mapping.required("name"), let name = reading.name(nameNode, "name") else { return nil }
         if let other = names[name] {
             reading.report(
-                "duplicate-name", "tests' names must be unique in their file: '\(name)'", at: nameNode.range, notes: ["the other one stands at \(reading.place(other))"])
+                "duplicate-name", "tests' names must be unique in their file: '\(name)'", at: nameNode.range,
+                notes: ["the other one stands at \(reading.place(other))"])
         }
         names[name] = nameNode.range
         var test = RuleTest(name: name, location: reading.file.location(of: nameNode.range))
-        test.initial = (mapping["devices"].map { situation.devices($0, profiles, at: 0) } ?? []) + (mapping["vars"].map { situation.variables($0, at: 0) } ?? [])
+        test.initial =
+            (mapping["devices"].map { situation.devices($0, profiles, at: 0) } ?? [])
+            + (mapping["vars"].map { situation.variables($0, at: 0) } ?? [])
         let readings = TestReadingsReader(reading: reading)
         test.readings = (mapping["readings"].flatMap { reading.list($0, "readings") } ?? []).compactMap { readings.read($0) }
         test.changes = (mapping["changes"].flatMap { reading.list($0, "changes") } ?? []).flatMap { situation.change($0, profiles) }
         let expectations = ExpectationReader(reading: reading)
         if let expect = mapping.required("expect") {
             let items = reading.list(expect, "expect") ?? []
-            if items.isEmpty, expect.isEmpty { reading.report("missing-key", "a test without an expectation cannot fail", at: mapping.entry("expect")?.keyRange ?? expect.headRange) }
+            if items.isEmpty, expect.isEmpty {
+                reading.report(
+                    "missing-key", "a test without an expectation cannot fail", at: mapping.entry("expect")?.keyRange ?? expect.headRange)
+            }
             test.expectations = items.flatMap { expectations.read($0) }
         }
         return (test, mapping["start"].flatMap { instant($0, reading) })

@@ -16,7 +16,9 @@ public struct RuleTestSuite: Sendable {
     /// Blocks on file I/O.
     ///
     /// - Parameter path: of the test file; the files it names are relative to its folder.
-    public static func load(_ path: String, environment: Environment, compile: @escaping RegexCompiler) throws(Obstacle) -> (suite: RuleTestSuite, sources: [RuleLoader.Source]) {
+    public static func load(_ path: String, environment: Environment, compile: @escaping RegexCompiler) throws(Obstacle) -> (
+        suite: RuleTestSuite, sources: [RuleLoader.Source]
+    ) {
         var (source, diagnostics) = RuleFolder.readFile(path)
         guard let source else { throw Obstacle(diagnostics: diagnostics, sources: []) }
         var sources = [source]
@@ -46,7 +48,9 @@ public struct RuleTestSuite: Sendable {
         }
     }
 
-    private static func rules(_ reference: RuleTestFile.Reference, _ folder: String, _ sources: [RuleLoader.Source]) throws(Obstacle) -> [RuleLoader.Source] {
+    private static func rules(_ reference: RuleTestFile.Reference, _ folder: String, _ sources: [RuleLoader.Source]) throws(Obstacle)
+        -> [RuleLoader.Source]
+    {
         let path = reference.path.hasPrefix("/") ? reference.path : folder + reference.path
         if reference.path.hasSuffix("/") { return RuleFolder(path).read().sources }
         let (source, diagnostics) = RuleFolder.readFile(path)
@@ -56,7 +60,8 @@ public struct RuleTestSuite: Sendable {
     }
 
     private static func notifications(
-        _ file: RuleTestFile, _ folder: String, _ environment: Environment, _ compile: @escaping RegexCompiler, _ sources: inout [RuleLoader.Source],
+        _ file: RuleTestFile, _ folder: String, _ environment: Environment, _ compile: @escaping RegexCompiler,
+        _ sources: inout [RuleLoader.Source],
         _ diagnostics: inout [Diagnostic]
     ) throws(Obstacle) -> NotificationConfiguration? {
         switch file.notifications {
@@ -77,6 +82,7 @@ extension NotificationConfiguration {
     /// Every alert for itself, at once, and never again.
     static let toDefaultReceiver = NotificationConfiguration(
         route: Route(
-            receiver: "default", groupBy: .all, groupWait: .zero, groupInterval: .milliseconds(1), repeatInterval: .seconds(100 * 365 * 86_400)),
+            receiver: "default", groupBy: .all, groupWait: .zero, groupInterval: .milliseconds(1),
+            repeatInterval: .seconds(100 * 365 * 86_400)),
         receivers: [Receiver(name: "default", channels: [.log(LogConfiguration())])])
 }

@@ -12,9 +12,9 @@ struct SeriesNotation {
     /// Longer ones would run for hours.
     static let maximumCount = 100_000_000
 
-    static func read(_ text: String) throws(Mistake) -> SampleSeries {
+    static func read(_ text: String) throws(Mistake) -> TestSeries {
         let bytes = Array(text.utf8)
-        var runs: [SampleSeries.Run] = []
+        var runs: [TestSeries.Run] = []
         var at = 0
         while at < bytes.count {
             if bytes[at] == 32 || bytes[at] == 9 || bytes[at] == 10 {
@@ -29,13 +29,13 @@ struct SeriesNotation {
                 let content = String(decoding: bytes[(at + 1)..<close], as: UTF8.self)
                 at = Self.wordEnd(bytes, close + 1)
                 let count = try repetitions(String(decoding: bytes[(close + 1)..<at], as: UTF8.self), close + 1..<at)
-                runs.append(SampleSeries.Run(.text(content), count: count))
+                runs.append(TestSeries.Run(.text(content), count: count))
                 continue
             }
             at = wordEnd(bytes, at)
             runs.append(try run(String(decoding: bytes[start..<at], as: UTF8.self), start..<at))
         }
-        return SampleSeries(runs)
+        return TestSeries(runs)
     }
 
     private static func wordEnd(_ bytes: [UInt8], _ start: Int) -> Int {
@@ -51,23 +51,27 @@ struct SeriesNotation {
         return try bounded(count + 1, range)
     }
 
-    private static func run(_ word: String, _ range: Range<Int>) throws(Mistake) -> SampleSeries.Run {
-        if let sample = sample(word) { return SampleSeries.Run(sample) }
-        guard let mark = word.lastIndex(of: "x"), let count = count(word[word.index(after: mark)...]) else { return SampleSeries.Run(.text(word)) }
+    private static func run(_ word: String, _ range: Range<Int>) throws(Mistake) -> TestSeries.Run {
+        if let sample = sample(word) { return TestSeries.Run(sample) }
+        guard let mark = word.lastIndex(of: "x"), let count = count(word[word.index(after: mark)...]) else {
+            return TestSeries.Run(.text(word))
+        }
         let head = word[..<mark]
-        if head == "_" || head == "stale" { return SampleSeries.Run(.none, count: try bounded(count, range)) }
-        if let sample = sample(String(head)) { return SampleSeries.Run(sample, count: try bounded(count + 1, range)) }
-        if let (first, step) = progression(head) { return SampleSeries.Run(.number(first), step: step, count: try bounded(count + 1, range)) }
-        throw Mistake(message: "a text that is repeated must be quoted", range: range, hint: "write '\(head)'x\(count), or '\(word)' for the text itself")
+        if head == "_" || head == "stale" { return TestSeries.Run(.none, count: try bounded(count, range)) }
+        if let sample = sample(String(head)) { return TestSeries.Run(sample, count: try bounded(count + 1, range)) }
+        if let (first, step) = progression(head) { return TestSeries.Run(.number(first), step: step, count: try bounded(count + 1, range)) }
+        throw Mistake(
+            message: "a text that is repeated must be quoted", range: range,
+            hint: "write '\(head)'x\(count), or '\(word)' for the text itself")
     }
 
-    private static func sample(_ word: String) -> Sample? {
+    private static func sample(_ word: String) -> TestSample? {
         switch word {
         case "_", "stale": .some(.none)
         case "null": .null
         case "true": .bool(true)
         case "false": .bool(false)
-        default: number(word).map(Sample.number)
+        default: number(word).map(TestSample.number)
         }
     }
 
@@ -75,7 +79,9 @@ struct SeriesNotation {
     private static func progression(_ text: Substring) -> (first: Double, step: Double)? {
         let bytes = Array(text.utf8)
         for at in bytes.indices.dropFirst() where (bytes[at] == 43 || bytes[at] == 45) && bytes[at - 1] | 32 != 101 {
-            guard let first = number(String(decoding: bytes[..<at], as: UTF8.self)), let step = number(String(decoding: bytes[(at + 1)...], as: UTF8.self)) else { return nil }
+            guard let first = number(String(decoding: bytes[..<at], as: UTF8.self)),
+                let step = number(String(decoding: bytes[(at + 1)...], as: UTF8.self))
+            else { return nil }
             return (first, bytes[at] == 45 ? -step : step)
         }
         return nil
@@ -99,7 +105,8 @@ struct SeriesNotation {
         case "-Inf", "-.inf", "-.Inf", "-inf", "-Infinity": return -.infinity
         default: break
         }
-        guard text.utf8.allSatisfy({ (48...57).contains($0) || $0 == 46 || $0 | 32 == 101 || $0 == 43 || $0 == 45 }), let last = text.utf8.last, (48...57).contains(last) || last == 46
+        guard text.utf8.allSatisfy({ (48...57).contains($0) || $0 == 46 || $0 | 32 == 101 || $0 == 43 || $0 == 45 }),
+            let last = text.utf8.last, (48...57).contains(last) || last == 46
         else { return nil }
         guard let number = Double(text), number.isFinite else { return nil }
         return number

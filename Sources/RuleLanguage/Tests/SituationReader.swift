@@ -33,7 +33,8 @@ struct SituationReader {
                 config = profiles[name] ?? config
             }
             if let own = mapping["config"].flatMap({ configuration($0) }) { config = config.overlaid(by: own) }
-            return TestChange(at: instant, .device(id: entry.key, config: config, labels: mapping["labels"].map { reading.texts($0, "labels") } ?? [:]))
+            return TestChange(
+                at: instant, .device(id: entry.key, config: config, labels: mapping["labels"].map { reading.texts($0, "labels") } ?? [:]))
         }
     }
 

@@ -45,7 +45,9 @@ struct TestReadingsReader {
                 return nil
             }
             guard !isSeries, let node = mapping[key] else {
-                reading.report("two-payloads", "'\(key)' is one message: it needs 'at' instead of 'every'", at: mapping.entry("every")?.keyRange ?? mapping.node.headRange)
+                reading.report(
+                    "two-payloads", "'\(key)' is one message: it needs 'at' instead of 'every'",
+                    at: mapping.entry("every")?.keyRange ?? mapping.node.headRange)
                 return nil
             }
             return key == "hex" ? hexadecimal(node) : payload(node)
@@ -89,11 +91,11 @@ struct TestReadingsReader {
         case .sequence: return TestField(entry.key, .constant(reading.document(entry.value)))
         case .scalar(let text, let style):
             if isSeries, !entry.value.isNull { return series(entry.value, text, style).map { TestField(entry.key, .series($0)) } }
-            return TestField(entry.key, .series(SampleSeries([.init(sample(entry.value))])))
+            return TestField(entry.key, .series(TestSeries([.init(sample(entry.value))])))
         }
     }
 
-    private func series(_ node: YAMLNode, _ text: String, _ style: YAMLNode.Style) -> SampleSeries? {
+    private func series(_ node: YAMLNode, _ text: String, _ style: YAMLNode.Style) -> TestSeries? {
         do {
             return try SeriesNotation.read(text)
         } catch {
@@ -104,7 +106,7 @@ struct TestReadingsReader {
     }
 
     /// A single value: quoted it is text, whatever it looks like.
-    private func sample(_ node: YAMLNode) -> Sample {
+    private func sample(_ node: YAMLNode) -> TestSample {
         switch reading.document(node) {
         case .bool(let value): .bool(value)
         case .int(let value): .number(Double(value))

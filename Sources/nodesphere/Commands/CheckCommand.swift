@@ -6,7 +6,9 @@ import RuleLanguage
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Check rules and notifications: every mistake, with its place.",
-        discussion: "PATHs are rule files, folders of them, or notification files (recognised by 'route:'). Without any: what the configuration names.")
+        discussion:
+            "PATHs are rule files, folders of them, or notification files (recognised by 'route:'). Without any: what the configuration names."
+    )
 
     @Argument(help: "Files and folders.") var paths: [String] = []
     @Flag(help: "Diagnostics as one JSON array.") var json = false
@@ -34,7 +36,8 @@ struct CheckCommand: ParsableCommand {
         }
         diagnostics += RuleReader.plan(files: rules, storeGroups: []).1
         for file in notifications {
-            diagnostics += NotificationFileReader(environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler).read(file).diagnostics
+            diagnostics +=
+                NotificationFileReader(environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler).read(file).diagnostics
         }
         report(diagnostics.inOrder, rules, notifications)
         if diagnostics.hasErrors { throw Ending(1) }
@@ -61,8 +64,13 @@ struct CheckCommand: ParsableCommand {
         let renderer = DiagnosticRenderer(sources: rules + notifications)
         for diagnostic in diagnostics { Output.talk(renderer.render(diagnostic)) }
         let errors = diagnostics.count { $0.severity == .error }, warnings = diagnostics.count - errors
-        let files = "\(rules.count) rule \(rules.count == 1 ? "file" : "files")" + (notifications.isEmpty ? "" : " and \(notifications.count) for notifications")
-        let found = errors + warnings == 0 ? "nothing to complain of" : "\(errors) errors, \(warnings) warnings"
+        let files =
+            "\(rules.count) rule \(rules.count == 1 ? "file" : "files")"
+            + (notifications.isEmpty ? "" : " and \(notifications.count) for notifications")
+        let found =
+            errors + warnings == 0
+            ? "nothing to complain of"
+            : "\(errors) \(errors == 1 ? "error" : "errors"), \(warnings) \(warnings == 1 ? "warning" : "warnings")"
         Output.result("checked \(files): \(found)")
     }
 }

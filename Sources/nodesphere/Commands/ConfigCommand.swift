@@ -19,7 +19,8 @@ struct ConfigCommand: ParsableCommand {
                 return (key.name, key.isSecret ? "(hidden)" : entry.value, entry.origin.description)
             }
             if json {
-                Output.result(Document.object(shown.map { .init($0.key, ["value": .string($0.value), "origin": .string($0.origin)]) }).json)
+                Output.result(
+                    Document.object(shown.map { .init($0.key, ["value": .string($0.value), "origin": .string($0.origin)]) }).json)
                 return
             }
             let wide = shown.map(\.key.count).max() ?? 0, wideValue = min(48, shown.map(\.value.count).max() ?? 0)

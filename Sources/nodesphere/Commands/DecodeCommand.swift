@@ -46,7 +46,11 @@ struct DecodeCommand: ParsableCommand {
                 for member in (captures.members ?? []) + (fields.members ?? []) { Output.result("\(member.name) = \(member.value.json)") }
             }
         case .failure(let failure):
-            if json { Output.result(Document.object([.init("error", .string(failure.explanation))]).json) } else { Output.talk("error: \(failure.explanation)") }
+            if json {
+                Output.result(Document.object([.init("error", .string(failure.explanation))]).json)
+            } else {
+                Output.talk("error: \(failure.explanation)")
+            }
             throw Ending(1)
         }
     }

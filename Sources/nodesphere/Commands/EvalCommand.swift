@@ -32,7 +32,9 @@ struct EvalCommand: ParsableCommand {
         let parsed = environment.parse(expression)
         guard let tree = parsed.expression, parsed.diagnostics.isEmpty else { throw complain(parsed.diagnostics, expression) }
         let compiled = environment.compile(tree, names: &names, strings: strings)
-        guard let program = compiled.program, !compiled.diagnostics.contains(where: { $0.severity == .error }) else { throw complain(compiled.diagnostics, expression) }
+        guard let program = compiled.program, !compiled.diagnostics.contains(where: { $0.severity == .error }) else {
+            throw complain(compiled.diagnostics, expression)
+        }
         let (outcome, explanation) = withSlots(values.map { $0.1 }, strings) { slots in
             (program.evaluate(slots), explain ? program.explain(slots).render() : nil)
         }

@@ -15,10 +15,13 @@ struct ServeCommand: AsyncParsableCommand {
         let configuration = try ConfigurationOptions.load(
             config,
             flags: [
-                ("rules.path", "--rules", rules), ("data.path", "--data", data), ("http.listen", "--http", http), ("mqtt.url", "--mqtt", mqtt),
+                ("rules.path", "--rules", rules), ("data.path", "--data", data), ("http.listen", "--http", http),
+                ("mqtt.url", "--mqtt", mqtt),
             ])
         guard let level = Logger.Level(rawValue: configuration.text("log.level")) else {
-            Output.talk("error: 'log.level' must be one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(configuration.text("log.level"))'")
+            Output.talk(
+                "error: 'log.level' must be one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(configuration.text("log.level"))'"
+            )
             throw Ending(2)
         }
         let isJSON = configuration.text("log.format") == "json"

@@ -6,7 +6,8 @@ import RuleLanguage
 struct TestCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test", abstract: "Run tests of rules in virtual time.",
-        discussion: "PATHs are test files and folders with *.test.yaml in them. Without any: the folder of rules that the configuration names.")
+        discussion:
+            "PATHs are test files and folders with *.test.yaml in them. Without any: the folder of rules that the configuration names.")
 
     @Argument(help: "Files and folders.") var paths: [String] = []
     @Flag(help: "Results as JSON.") var json = false
@@ -34,7 +35,8 @@ struct TestCommand: ParsableCommand {
         let clock = ContinuousClock.now
         for path in files {
             do {
-                let (suite, sources) = try RuleTestSuite.load(path, environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler)
+                let (suite, sources) = try RuleTestSuite.load(
+                    path, environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler)
                 used.formUnion(sources.map(\.name))
                 var runner = RuleTestRunner(plan: suite.plan, routes: suite.routes, coverage: report.coverage)
                 let wanted = suite.file.tests.filter { test in filter.map { test.name.contains($0) } ?? true }
@@ -57,7 +59,10 @@ struct TestCommand: ParsableCommand {
 
     private func show(_ report: RuleTestReport, took: Duration) throws {
         Output.result(json ? report.document.json : report.text)
-        if !json { Output.talk("\(report.readings) readings in \(took.formatted(.units(allowed: [.seconds, .milliseconds], fractionalPart: .hide)))") }
+        if !json {
+            Output.talk(
+                "\(report.readings) readings in \(took.formatted(.units(allowed: [.seconds, .milliseconds], fractionalPart: .hide)))")
+        }
         guard let junit else { return }
         do {
             try Data(report.junit.utf8).write(to: URL(fileURLWithPath: junit))
@@ -79,7 +84,9 @@ struct TestCommand: ParsableCommand {
             }
             if isFolder.boolValue {
                 let inside = FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []
-                found += inside.filter { RuleTestFile.isTestFile(String($0.split(separator: "/").last ?? "")) }.sorted().map { path.hasSuffix("/") ? path + $0 : "\(path)/\($0)" }
+                found += inside.filter { RuleTestFile.isTestFile(String($0.split(separator: "/").last ?? "")) }.sorted().map {
+                    path.hasSuffix("/") ? path + $0 : "\(path)/\($0)"
+                }
             } else {
                 found.append(path)
             }

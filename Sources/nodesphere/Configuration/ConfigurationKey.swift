@@ -12,7 +12,10 @@ struct ConfigurationKey: Sendable {
     /// Reserved for a part that is to come: taken, not used, and said so.
     var isLater: Bool
 
-    init(_ name: String, _ kind: Kind = .text, default defaultValue: String? = nil, secret isSecret: Bool = false, later isLater: Bool = false) {
+    init(
+        _ name: String, _ kind: Kind = .text, default defaultValue: String? = nil, secret isSecret: Bool = false,
+        later isLater: Bool = false
+    ) {
         self.name = name
         self.kind = kind
         self.defaultValue = defaultValue
@@ -62,4 +65,3 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("allowed_lateness", .duration, later: true),
     ]
 }
-

@@ -87,7 +87,8 @@ struct ServerConfiguration: Sendable {
 
     private mutating func readEnvironment(_ environment: [String: String], _ failure: inout Failure) {
         let keys = Dictionary(uniqueKeysWithValues: ConfigurationKey.all.map { ($0.environmentVariable, $0) })
-        for (name, value) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix("NODESPHERE_") && !name.hasPrefix("NODESPHERE_TEST_") {
+        for (name, value) in environment.sorted(by: { $0.key < $1.key })
+        where name.hasPrefix("NODESPHERE_") && !name.hasPrefix("NODESPHERE_TEST_") {
             if let key = keys[name] {
                 set(key.name, value, .environment(name), &failure)
             } else if name.hasSuffix("_FILE"), let key = keys[String(name.dropLast(5))], key.isSecret {
@@ -118,7 +119,9 @@ struct ServerConfiguration: Sendable {
 
     private mutating func check(_ key: ConfigurationKey, _ failure: inout Failure) {
         guard let entry = entries[key.name] else { return }
-        if key.isLater, entry.origin != .builtIn { warnings.append("'\(key.name)' (\(entry.origin.description)) is not used by this version") }
+        if key.isLater, entry.origin != .builtIn {
+            warnings.append("'\(key.name)' (\(entry.origin.description)) is not used by this version")
+        }
         let rule: String?
         switch key.kind {
         case .text: rule = nil

@@ -23,7 +23,8 @@ final class ActionRunner: Sendable {
 
     func run(_ alert: AlertRecord) {
         if case .dropped = submit.yield(alert) {
-            logger.error("too many actions wait; those of \(alert.rule) are carried out at the next start", metadata: ["alert": "\(alert.id)"])
+            logger.error(
+                "too many actions wait; those of \(alert.rule) are carried out at the next start", metadata: ["alert": "\(alert.id)"])
         }
     }
 
@@ -31,7 +32,9 @@ final class ActionRunner: Sendable {
         for await alert in alerts {
             for action in alert.pendingActions { await carryOut(action, of: alert) }
             if Task.isCancelled { return }
-            if let done = board.actionsDone(of: alert) { queue.add(CommitWork(writes: [StateWrite(.alerts, id: done.storageID, done.document)])) }
+            if let done = board.actionsDone(of: alert) {
+                queue.add(CommitWork(writes: [StateWrite(.alerts, id: done.storageID, done.document)]))
+            }
         }
     }
 

@@ -18,13 +18,17 @@ final class AlertBoard: Sendable {
         guard !transitions.isEmpty else { return }
         self.transitions.withLock { counts in for transition in transitions { counts[transition.alert.state, default: 0] += 1 } }
         alerts.withLock { alerts in
-            for transition in transitions { alerts[transition.alert.storageID] = transition.alert.state == .inactive ? nil : transition.alert }
+            for transition in transitions {
+                alerts[transition.alert.storageID] = transition.alert.state == .inactive ? nil : transition.alert
+            }
         }
     }
 
     func actionsDone(of record: AlertRecord) -> AlertRecord? {
         alerts.withLock { alerts in
-            guard var current = alerts[record.storageID], current.episode == record.episode, current.transition == record.transition else { return nil }
+            guard var current = alerts[record.storageID], current.episode == record.episode, current.transition == record.transition else {
+                return nil
+            }
             current.pendingActions = []
             alerts[record.storageID] = current
             return current
@@ -36,7 +40,9 @@ final class AlertBoard: Sendable {
     var counts: [(alertname: String, state: AlertState, count: Int)] {
         var counts: [String: [AlertState: Int]] = [:]
         alerts.withLock { alerts in for alert in alerts.values { counts[alert.rule.alert, default: [:]][alert.state, default: 0] += 1 } }
-        return counts.flatMap { name, states in states.map { (name, $0.key, $0.value) } }.sorted { ($0.0, $0.1.rawValue) < ($1.0, $1.1.rawValue) }
+        return counts.flatMap { name, states in states.map { (name, $0.key, $0.value) } }.sorted {
+            ($0.0, $0.1.rawValue) < ($1.0, $1.1.rawValue)
+        }
     }
 
     /// Forgets what was resolved before an instant, and gives the ids.

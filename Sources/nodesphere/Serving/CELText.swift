@@ -15,7 +15,10 @@ struct DocumentNames: NameResolver {
 
 /// Texts of `notifications.yaml` filled in: CEL over `group_labels`, `common_labels`, `common_annotations`, `status`, `receiver` and `alerts`.
 struct CELNotificationRendering: NotificationTextRendering {
-    static let names = [("group_labels", "groupLabels"), ("common_labels", "commonLabels"), ("common_annotations", "commonAnnotations"), ("status", "status"), ("receiver", "receiver"), ("alerts", "alerts")]
+    static let names = [
+        ("group_labels", "groupLabels"), ("common_labels", "commonLabels"), ("common_annotations", "commonAnnotations"),
+        ("status", "status"), ("receiver", "receiver"), ("alerts", "alerts"),
+    ]
 
     func render(_ text: NotificationText, document: Document) -> String? {
         var result = ""

@@ -127,7 +127,9 @@ final class CommitQueue: Sendable {
                     continue
                 }
                 guard writes.count > 1 else {
-                    logger.error("the store refuses a write, which is lost", metadata: ["collection": "\(writes[0].collection.rawValue)", "id": "\(writes[0].id)", "reason": "\(reason)"])
+                    logger.error(
+                        "the store refuses a write, which is lost",
+                        metadata: ["collection": "\(writes[0].collection.rawValue)", "id": "\(writes[0].id)", "reason": "\(reason)"])
                     return
                 }
                 // One document that is refused must not take the others with it.

@@ -41,11 +41,17 @@ final class DeliveryConsumer: ScheduledMessageConsumer {
 
     private func log(_ message: ScheduledMessage, _ integration: Integration, _ result: AttemptResult) {
         switch result.result {
-        case .delivered: logger.debug("notification delivered", metadata: ["receiver": "\(integration.receiver)", "channel": "\(integration.kind)", "id": "\(message.id)"])
+        case .delivered:
+            logger.debug(
+                "notification delivered",
+                metadata: ["receiver": "\(integration.receiver)", "channel": "\(integration.kind)", "id": "\(message.id)"])
         case .failed(let reason, _):
             logger.warning(
                 "a notification could not be delivered and will be tried again: \(reason)",
-                metadata: ["receiver": "\(integration.receiver)", "channel": "\(integration.kind)", "id": "\(message.id)", "attempt": "\(message.attempt + 1)"])
+                metadata: [
+                    "receiver": "\(integration.receiver)", "channel": "\(integration.kind)", "id": "\(message.id)",
+                    "attempt": "\(message.attempt + 1)",
+                ])
         case .rejected(let reason):
             logger.error(
                 "a notification was rejected and is now a dead letter: \(reason)",

@@ -10,9 +10,7 @@ final class EngineClock: Sendable {
 
     /// - Parameter floor: the last instant that the store knows of; the clock begins at it when wall time is behind.
     init(floor: Instant = .distantPast) {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        anchor = max(Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)), floor)
+        anchor = max(.wallClock, floor)
         start = .now
         last = Mutex(anchor)
     }
@@ -24,4 +22,9 @@ final class EngineClock: Sendable {
             return last
         }
     }
+}
+
+extension Instant {
+    /// The wall clock's time, to a microsecond.
+    static var wallClock: Instant { Instant(nanoseconds: Int64(Date().timeIntervalSince1970 * 1e6) * 1000) }
 }

@@ -35,7 +35,9 @@ final class EngineHost: Sendable {
             if !effects.isEmpty {
                 hasEffects = true
                 pipeline.withLock { pipeline in
-                    queue.add(CommitWork(transitions: effects.transitions, effects: pipeline.take(effects.transitions, at: now), completion: completion))
+                    queue.add(
+                        CommitWork(
+                            transitions: effects.transitions, effects: pipeline.take(effects.transitions, at: now), completion: completion))
                 }
             }
             return (result, engine.nextDue)
@@ -48,7 +50,9 @@ final class EngineHost: Sendable {
     /// Looks at the engine without changing it.
     func look<Result: Sendable>(_ body: (Engine) -> Result) -> Result { engine.withLock { body($0) } }
 
-    func withPipeline<Result: Sendable>(_ body: (inout NotificationPipeline, Instant) -> (Result, [PipelineEffect]), completion: (@Sendable () -> Void)? = nil) -> Result {
+    func withPipeline<Result: Sendable>(
+        _ body: (inout NotificationPipeline, Instant) -> (Result, [PipelineEffect]), completion: (@Sendable () -> Void)? = nil
+    ) -> Result {
         pipeline.withLock { pipeline in
             let (result, effects) = body(&pipeline, clock.now())
             if effects.isEmpty { completion?() } else { queue.add(CommitWork(effects: effects, completion: completion)) }
@@ -57,7 +61,9 @@ final class EngineHost: Sendable {
     }
 
     /// The same, returning when the effects are durable.
-    func withPipelineStored<Result: Sendable>(_ body: @Sendable (inout NotificationPipeline, Instant) -> (Result, [PipelineEffect])) async -> Result {
+    func withPipelineStored<Result: Sendable>(_ body: @Sendable (inout NotificationPipeline, Instant) -> (Result, [PipelineEffect])) async
+        -> Result
+    {
         let box = Mutex<Result?>(nil)
         await withCheckedContinuation { continuation in
             pipeline.withLock { pipeline in

@@ -3,7 +3,12 @@ import RuleLanguage
 
 /// Names, sizes and times of the files that rules are read from: differs when a file changed.
 struct FileStamps: Equatable {
-    private var stamps: [String: [Int]] = [:]
+    private struct Stamp: Equatable {
+        var size: Int?
+        var modifiedAt: Date?
+        var file: Int?
+    }
+    private var stamps: [String: Stamp] = [:]
 
     init(rules: String, notifications: String) {
         add(notifications)
@@ -12,8 +17,9 @@ struct FileStamps: Equatable {
     }
 
     private mutating func add(_ path: String) {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return }
-        stamps[path] = [Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec, Int(status.st_ino)]
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return }
+        stamps[path] = Stamp(
+            size: attributes[.size] as? Int, modifiedAt: attributes[.modificationDate] as? Date, file: attributes[.systemFileNumber] as? Int
+        )
     }
 }

@@ -20,13 +20,12 @@ struct OperatorLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        let now = Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+        let now = Instant.wallClock
         let all = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
         if isJSON {
             let members = [
-                Document.Member("time", .instant(now)), .init("level", .string(event.level.rawValue)), .init("message", .string("\(event.message)")),
+                Document.Member("time", .instant(now)), .init("level", .string(event.level.rawValue)),
+                .init("message", .string("\(event.message)")),
             ]
             Output.talk(Document.object(members + all.map { .init($0.key, .string("\($0.value)")) }).json)
         } else {

@@ -38,7 +38,9 @@ struct RuleReader: Sendable {
         return source
     }
 
-    func read(files: [RuleLoader.Source], storeGroups: [RuleLoader.Source], notifications file: RuleLoader.Source?) throws(Rejection) -> RuleSet {
+    func read(files: [RuleLoader.Source], storeGroups: [RuleLoader.Source], notifications file: RuleLoader.Source?) throws(Rejection)
+        -> RuleSet
+    {
         let (plan, ruleDiagnostics) = Self.plan(files: files, storeGroups: storeGroups)
         var diagnostics = ruleDiagnostics
         var configuration: NotificationConfiguration? = .logOnly
@@ -47,11 +49,15 @@ struct RuleReader: Sendable {
             configuration = read
             diagnostics += found
         }
-        let sources = files + storeGroups.map { RuleLoader.Source(name: RuleLoader.sourceName(ofGroup: $0.name), bytes: $0.bytes) } + [file].compactMap { $0.map(NotificationFileReader.redacted) }
+        let sources =
+            files + storeGroups.map { RuleLoader.Source(name: RuleLoader.sourceName(ofGroup: $0.name), bytes: $0.bytes) }
+            + [file].compactMap { $0.map(NotificationFileReader.redacted) }
         guard let plan, let configuration else { throw Rejection(diagnostics: diagnostics.inOrder, sources: sources) }
         do {
             let routes = try RouteTree(configuration, compile: CELRegex.compiler)
-            return RuleSet(plan: plan, routes: routes, notifications: configuration, files: files, storeGroups: storeGroups, warnings: diagnostics.inOrder)
+            return RuleSet(
+                plan: plan, routes: routes, notifications: configuration, files: files, storeGroups: storeGroups,
+                warnings: diagnostics.inOrder)
         } catch {
             let place = SourceLocation(file: notificationsPath, line: 1, column: 1)
             throw Rejection(diagnostics: [Diagnostic(code: "route", error.description, at: place)], sources: sources)
@@ -88,7 +94,8 @@ actor RuleReloader {
     private let now: @Sendable () -> Instant
 
     init(
-        reader: RuleReader, current: RuleSet, rejection: String?, store: any StateStore, acceptedPath: String, now: @escaping @Sendable () -> Instant,
+        reader: RuleReader, current: RuleSet, rejection: String?, store: any StateStore, acceptedPath: String,
+        now: @escaping @Sendable () -> Instant,
         logger: Logger, apply: @escaping @Sendable (RuleSet) async -> Void
     ) {
         self.reader = reader
@@ -107,13 +114,16 @@ actor RuleReloader {
         do {
             let next = try reader.read(files: reader.files(), storeGroups: current.storeGroups, notifications: reader.notificationFile())
             let changed = await put(next)
-            logger.notice("rules reloaded (\(cause)): \(changed.isEmpty ? "nothing changed" : "changed: " + changed.joined(separator: ", "))")
+            logger.notice(
+                "rules reloaded (\(cause)): \(changed.isEmpty ? "nothing changed" : "changed: " + changed.joined(separator: ", "))")
             return .success(changed)
         } catch {
             let first = error.diagnostics.first { $0.severity == .error }
             let text = first.map { "\($0.location.file):\($0.location.line): \($0.message)" } ?? "unknown"
             if rejection != text {
-                logger.error("rules not reloaded (\(cause)), the running ones go on: \(error.diagnostics.filter { $0.severity == .error }.count) mistakes\n\(error.text)")
+                logger.error(
+                    "rules not reloaded (\(cause)), the running ones go on: \(error.diagnostics.filter { $0.severity == .error }.count) mistakes\n\(error.text)"
+                )
             }
             rejection = text
             return .failure(error)
@@ -138,7 +148,9 @@ actor RuleReloader {
         case created, replaced, checked
     }
 
-    func putGroup(_ name: String, yaml: [UInt8], isDryRun: Bool) async throws(StoreFailure) -> Result<(GroupChange, [Diagnostic]), RuleReader.Rejection> {
+    func putGroup(_ name: String, yaml: [UInt8], isDryRun: Bool) async throws(StoreFailure) -> Result<
+        (GroupChange, [Diagnostic]), RuleReader.Rejection
+    > {
         var groups = current.storeGroups.filter { $0.name != name }
         let isNew = groups.count == current.storeGroups.count
         groups.append(RuleLoader.Source(name: name, bytes: yaml))
@@ -178,7 +190,8 @@ enum AcceptedRules {
     }
 
     static func load(from path: String) -> [RuleLoader.Source]? {
-        guard let data = FileManager.default.contents(atPath: path), let document = try? Document(json: data), let files = document.array else { return nil }
+        guard let data = FileManager.default.contents(atPath: path), let document = try? Document(json: data), let files = document.array
+        else { return nil }
         return files.compactMap { file in
             guard let name = file["name"]?.string, let text = file["text"]?.string else { return nil }
             return RuleLoader.Source(name: name, bytes: Array(text.utf8))

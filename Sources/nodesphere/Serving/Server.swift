@@ -71,16 +71,19 @@ struct Server {
     }
 
     private func address() throws(StartFailure) -> HTTPAddress {
-        do { return try HTTPAddress(configuration.text("http.listen")) } catch { throw StartFailure(description: error.description, status: 2) }
+        do { return try HTTPAddress(configuration.text("http.listen")) } catch {
+            throw StartFailure(description: error.description, status: 2)
+        }
     }
 
-    private func mqttConfiguration() throws(StartFailure) -> MQTTTelemetry.MQTTConfiguration {
+    private func mqttConfiguration() throws(StartFailure) -> MQTTConfiguration {
         do {
-            return try MQTTTelemetry.MQTTConfiguration(
+            return try MQTTConfiguration(
                 url: configuration.text("mqtt.url"), username: configuration["mqtt.username"], password: configuration["mqtt.password"],
                 clientID: try clientID(), version: configuration.text("mqtt.version"), caFile: configuration["mqtt.ca_file"],
-                certFile: configuration["mqtt.cert_file"], keyFile: configuration["mqtt.key_file"], shareGroup: configuration["mqtt.share_group"])
-        } catch let mistake as MQTTTelemetry.MQTTConfiguration.Mistake {
+                certFile: configuration["mqtt.cert_file"], keyFile: configuration["mqtt.key_file"],
+                shareGroup: configuration["mqtt.share_group"])
+        } catch let mistake as MQTTConfiguration.Mistake {
             throw StartFailure(description: mistake.description, status: 2)
         } catch { throw StartFailure(description: "\(error)", status: 2) }
     }
@@ -89,7 +92,9 @@ struct Server {
     private func clientID() throws -> String {
         if let configured = configuration["mqtt.client_id"] { return configured }
         let path = configuration.text("data.path") + "/mqtt-client-id"
-        if let kept = FileManager.default.contents(atPath: path) { return String(decoding: kept, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines) }
+        if let kept = FileManager.default.contents(atPath: path) {
+            return String(decoding: kept, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        }
         try FileManager.default.createDirectory(atPath: configuration.text("data.path"), withIntermediateDirectories: true)
         let made = "nodesphere-" + UUID().uuidString.prefix(8).lowercased()
         try Data(made.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)

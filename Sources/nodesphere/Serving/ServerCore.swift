@@ -14,7 +14,7 @@ struct ServerCore: Service {
     let configuration: ServerConfiguration
     let logger: Logger
     let reader: RuleReader
-    let mqtt: MQTTTelemetry.MQTTConfiguration
+    let mqtt: MQTTConfiguration
     let dataPath: String
     let store: any StateStore
     let directory: any DeviceDirectory
@@ -28,7 +28,8 @@ struct ServerCore: Service {
         logger.notice(
             "running",
             metadata: [
-                "rules": "\(running.host.look { $0.plan.catalog.rules.count })", "alerts": "\(restored.alerts.count { $0.state != .resolved })",
+                "rules": "\(running.host.look { $0.plan.catalog.rules.count })",
+                "alerts": "\(restored.alerts.count { $0.state != .resolved })",
                 "mqtt": "\(mqtt.address)",
             ])
         await serve(running, restored)
@@ -131,13 +132,16 @@ struct ServerCore: Service {
         settings.forgetAfter = configuration.duration("instances.forget_after")
         let engine = Engine(plan: rules.plan, settings: settings)
         let devices = Directory()
-        let changes = restored.profiles.map { DirectoryChange.profile(name: $0.name, $0) } + restored.devices.map { DirectoryChange.device(id: $0.id, $0) }
+        let changes =
+            restored.profiles.map { DirectoryChange.profile(name: $0.name, $0) }
+            + restored.devices.map { DirectoryChange.device(id: $0.id, $0) }
         for (id, device, effective) in devices.apply(changes) {
             engine.setDevice(id, config: device.map { _ in effective }, labels: device?.labels ?? [:], at: now)
         }
         for (name, value) in restored.variables { engine.setVariable(name, value, at: now) }
         engine.restore(restored.alerts, at: now)
-        var pipeline = NotificationPipeline(routes: rules.routes, settings: PipelineSettings(externalURL: configuration.text("external_url")))
+        var pipeline = NotificationPipeline(
+            routes: rules.routes, settings: PipelineSettings(externalURL: configuration.text("external_url")))
         let effects = pipeline.restore(groups: restored.groups, alerts: restored.alerts, at: now)
         let queue = CommitQueue(store: store, logger: logger)
         let host = EngineHost(engine: engine, pipeline: pipeline, clock: clock, queue: queue)
@@ -177,7 +181,8 @@ struct ServerCore: Service {
             await subscribe(next)
         }
         return Running(
-            host: host, board: board, queue: queue, outbox: outbox, actions: ActionRunner(publisher: publisher, board: board, queue: queue, logger: logger),
+            host: host, board: board, queue: queue, outbox: outbox,
+            actions: ActionRunner(publisher: publisher, board: board, queue: queue, logger: logger),
             consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, routesEffects: effects)
     }
 
@@ -258,7 +263,10 @@ struct ServerCore: Service {
         }
         logger.info(
             "alert \(transition.from.rawValue) → \(alert.state.rawValue)",
-            metadata: ["alert": "\(alert.rule)", "labels": "\(Document(alert.labels).json)", "value": "\(alert.value.json)", "reason": "\(alert.reason.rawValue)"])
+            metadata: [
+                "alert": "\(alert.rule)", "labels": "\(Document(alert.labels).json)", "value": "\(alert.value.json)",
+                "reason": "\(alert.reason.rawValue)",
+            ])
     }
 
     private func followDirectory(_ running: Running) async {

@@ -15,9 +15,12 @@ enum ServerMetrics {
         let counters = server.host.look { $0.counters }
         let reloader = server.reloader
         let (rejection, success) = await (reloader.rejection, reloader.lastSuccessAt)
-        text.family("nodesphere_config_last_reload_successful", .gauge, "Whether the last attempt to load rules was taken.", [Sample([], rejection == nil ? 1 : 0)])
         text.family(
-            "nodesphere_config_last_reload_success_timestamp_seconds", .gauge, "When rules were last taken.", [Sample([], Double(success.nanoseconds) / 1e9)])
+            "nodesphere_config_last_reload_successful", .gauge, "Whether the last attempt to load rules was taken.",
+            [Sample([], rejection == nil ? 1 : 0)])
+        text.family(
+            "nodesphere_config_last_reload_success_timestamp_seconds", .gauge, "When rules were last taken.",
+            [Sample([], Double(success.nanoseconds) / 1e9)])
         text.family("nodesphere_readings_total", .counter, "Messages received that count as a reading.", [Sample([], counters.readings)])
         text.family(
             "nodesphere_readings_undecodable_total", .counter, "Payloads that could not be decoded, by reason.",
@@ -31,30 +34,40 @@ enum ServerMetrics {
             [Sample([("queue", "commit"), ("policy", "block")], 0)])
         text.family("nodesphere_evaluations_total", .counter, "Rule evaluations.", [Sample([], counters.evaluations)])
         text.family(
-            "nodesphere_evaluation_errors_total", .counter, "Evaluations that ended in an error, by rule.", samples("rule", counters.evaluationErrors))
+            "nodesphere_evaluation_errors_total", .counter, "Evaluations that ended in an error, by rule.",
+            samples("rule", counters.evaluationErrors))
         text.family(
             "nodesphere_instances_refused_total", .counter, "Instances refused by 'limit' or 'instances.max', by rule.",
             samples("rule", counters.refusedInstances))
         text.family("nodesphere_instances", .gauge, "Subjects whose last values are remembered.", [Sample([], counters.subjects)])
-        text.family("nodesphere_template_failures_total", .counter, "Templates that gave <no value>.", [Sample([], counters.templateFailures)])
+        text.family(
+            "nodesphere_template_failures_total", .counter, "Templates that gave <no value>.", [Sample([], counters.templateFailures)])
         text.family("nodesphere_late_readings_total", .counter, "Readings that came late in event time.", [Sample([], 0)])
         text.family(
             "nodesphere_alerts", .gauge, "Alerts by name and state.",
             server.board.counts.map { Sample([("alertname", $0.alertname), ("state", $0.state.rawValue)], $0.count) })
         text.family(
             "nodesphere_alert_transitions_total", .counter, "Alert transitions by the state they lead to.",
-            server.board.transitionCounts.sorted { $0.key.rawValue < $1.key.rawValue }.map { Sample([("state", $0.key.rawValue)], $0.value) })
+            server.board.transitionCounts.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+                Sample([("state", $0.key.rawValue)], $0.value)
+            })
         text.family(
             "nodesphere_queue_length", .gauge, "What waits, by queue.",
             [Sample([("queue", "commit")], server.queue.length), Sample([("queue", "scheduler")], server.outbox.length)])
         text.family(
             "nodesphere_notifications_total", .counter, "Alert events by receiver and what became of them.",
-            server.host.dispositions.sorted { ($0.key.receiver, $0.key.disposition.rawValue) < ($1.key.receiver, $1.key.disposition.rawValue) }
-                .map { Sample([("receiver", $0.key.receiver), ("disposition", $0.key.disposition.rawValue)], $0.value) })
+            server.host.dispositions.sorted {
+                ($0.key.receiver, $0.key.disposition.rawValue) < ($1.key.receiver, $1.key.disposition.rawValue)
+            }
+            .map { Sample([("receiver", $0.key.receiver), ("disposition", $0.key.disposition.rawValue)], $0.value) })
         let times = server.queue.times
         text.histogram(
             "nodesphere_store_commit_seconds", "Time of a group commit.",
-            [PrometheusText.Histogram(buckets: Array(zip(CommitQueue.CommitTimes.bounds, times.counts)).map { (upperBound: $0.0, count: $0.1) }, sum: times.sum, count: times.count)])
+            [
+                PrometheusText.Histogram(
+                    buckets: Array(zip(CommitQueue.CommitTimes.bounds, times.counts)).map { (upperBound: $0.0, count: $0.1) },
+                    sum: times.sum, count: times.count)
+            ])
         return text.text
     }
 
@@ -63,10 +76,7 @@ enum ServerMetrics {
     }
 
     private static func process(_ text: inout PrometheusText) {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
-        text.family("process_cpu_seconds_total", .counter, "Processor time of this process.", [Sample([], seconds(usage.ru_utime) + seconds(usage.ru_stime))])
+        text.family("process_cpu_seconds_total", .counter, "Processor time of this process.", [Sample([], Double(clock()) / 1e6)])
         if let statm = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) {
             let pages = statm.split(separator: " ").compactMap { Double($0) }
             if pages.count > 1 {

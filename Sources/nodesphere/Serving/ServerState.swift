@@ -29,27 +29,29 @@ final class ServerState: ServerOperations {
 
     // MARK: Rules
 
-    func rules() async -> [RESTInterface.RuleStatus] {
+    func rules() async -> [RuleStatus] {
         guard let server else { return [] }
         let plan = server.host.look { $0.plan }
         return plan.catalog.groups.flatMap { group in group.rules.map { status($0, group, server) } }
     }
 
-    func rule(group: String, name: String) async -> RESTInterface.RuleStatus? {
+    func rule(group: String, name: String) async -> RuleStatus? {
         guard let server else { return nil }
         let plan = server.host.look { $0.plan }
-        guard let found = plan.catalog.groups.first(where: { $0.name == group }), let rule = found.rules.first(where: { $0.identity.alert == name })
+        guard let found = plan.catalog.groups.first(where: { $0.name == group }),
+            let rule = found.rules.first(where: { $0.identity.alert == name })
         else { return nil }
         return status(rule, found, server)
     }
 
-    private func status(_ rule: Rule, _ group: RuleGroup, _ server: ServerCore.Running) -> RESTInterface.RuleStatus {
-        let now = server.host.look { $0.status(of: rule.identity) } ?? RuleEngine.RuleStatus.unknown
+    private func status(_ rule: Rule, _ group: RuleGroup, _ server: ServerCore.Running) -> RuleStatus {
+        let now = server.host.look { $0.status(of: rule.identity) } ?? RuleActivity.unknown
         let file: String? = if case .file(let name) = group.origin { name } else { nil }
-        return RESTInterface.RuleStatus(
+        return RuleStatus(
             group: group.name, name: rule.identity.alert, file: file, line: rule.location.line, isEnabled: rule.isEnabled,
-            mode: rule.mode.rawValue, health: RESTInterface.RuleStatus.Health(rawValue: now.health.rawValue) ?? .unknown, lastError: now.lastError,
-            lastEvaluationAt: now.lastEvaluationAt, evaluations: Int64(clamping: now.evaluations), instances: now.instances, source: rule.yaml)
+            mode: rule.mode.rawValue, health: RuleStatus.Health(rawValue: now.health.rawValue) ?? .unknown, lastError: now.lastError,
+            lastEvaluationAt: now.lastEvaluationAt, evaluations: Int64(clamping: now.evaluations), instances: now.instances,
+            source: rule.yaml)
     }
 
     func groups() async -> [GroupText] {

@@ -51,11 +51,13 @@ struct SampleAlert {
         record.activeAt = instant
         record.ordinal += 1
         record.transition = 1
-        record.state = .firing
         record.reason = .occurrence
         record.changedAt = instant
         record.firedAt = instant
-        return AlertTransition(from: .inactive, alert: record, isOccurrence: true)
+        record.resolvedAt = instant
+        record.state = .resolved
+        record.isOccurrence = true
+        return AlertTransition(from: .inactive, alert: record)
     }
 }
 

@@ -1,5 +1,5 @@
 /// One value of a field in a rule test.
-public enum Sample: Sendable, Equatable {
+public enum TestSample: Sendable, Equatable {
     /// The reading does not carry the field.
     case none
     case null
@@ -10,20 +10,20 @@ public enum Sample: Sendable, Equatable {
 }
 
 /// The values of a field at equal intervals, as runs, so that a week of samples takes a few bytes.
-public struct SampleSeries: Sendable, Equatable {
+public struct TestSeries: Sendable, Equatable {
     public struct Run: Sendable, Equatable {
-        public var first: Sample
+        public var first: TestSample
         /// Added from sample to sample, when they are numbers.
         public var step: Double
         public var count: Int
 
-        public init(_ first: Sample, step: Double = 0, count: Int = 1) {
+        public init(_ first: TestSample, step: Double = 0, count: Int = 1) {
             self.first = first
             self.step = step
             self.count = count
         }
 
-        func sample(_ index: Int) -> Sample {
+        func sample(_ index: Int) -> TestSample {
             // Multiplied and not added up, so that rounding does not gather.
             if step != 0, case .number(let number) = first { return .number(number + step * Double(index)) }
             return first
@@ -43,16 +43,16 @@ public struct SampleSeries: Sendable, Equatable {
 }
 
 /// Walks over a series, one sample at a time.
-struct SampleCursor {
-    private let runs: [SampleSeries.Run]
+struct TestSeriesCursor {
+    private let runs: [TestSeries.Run]
     private var run = 0
     private var index = 0
     /// The sample at hand; `.none` behind the end.
-    private(set) var sample: Sample
+    private(set) var sample: TestSample
     /// Whether it may differ from the one before.
     private(set) var isNew = true
 
-    init(_ series: SampleSeries) {
+    init(_ series: TestSeries) {
         runs = series.runs.filter { $0.count > 0 }
         sample = runs.first?.first ?? .none
     }

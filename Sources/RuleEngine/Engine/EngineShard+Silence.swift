@@ -1,0 +1,69 @@
+/// Falling silent: deadlines of `missing`, fixed or learned.
+extension EngineShard {
+    /// When a rule with `missing` speaks about a subject; nil while that is not known.
+    private func silenceDeadline(_ rule: Int32, _ source: SourceState, _ subject: Int32) -> Instant? {
+        let after: Int64
+        switch context.plan.rules[Int(rule)].rule.missing?.deadline {
+        case .after(let duration): after = duration.inNanoseconds
+        case .beats(let count):
+            guard let median = source.rhythms[Int(subject)].median else { return nil }
+            let (product, overflow) = median.multipliedReportingOverflow(by: Int64(count))
+            after = overflow ? .max : product
+        case nil: return nil
+        }
+        return max(source.subjects[Int(subject)].lastBeat, context.beatFloor) + after
+    }
+
+    /// Sets the timer of the next deadline that has not been dealt with, unless one is set that comes no later.
+    func armSilence(_ source: SourceState, _ subject: Int32) {
+        guard source.index.hasMissingRules else { return }
+        let silence = source.silences[Int(subject)]
+        var next: (due: Instant, rule: Int32)?
+        for rule in source.plan.missingRules {
+            guard let due = silenceDeadline(rule, source, subject), due != .distantFuture,
+                (due, rule) > (silence.handledAt, silence.handledRule), next.map({ (due, rule) < $0 }) ?? true
+            else { continue }
+            next = (due, rule)
+        }
+        guard let next, next < (silence.timerAt, silence.timerRule) else { return }
+        source.silences[Int(subject)].timerAt = next.due
+        source.silences[Int(subject)].timerRule = next.rule
+        timers.add(Timer(due: next.due, ordinal: source.subjects[Int(subject)].ordinal, rule: next.rule, subject: subject, kind: .silence))
+    }
+
+    func runSilence(_ timer: Timer) {
+        let source = sources[Int(context.plan.rules[Int(timer.rule)].source)]
+        let subject = timer.subject
+        guard source.subjects[Int(subject)].ordinal == timer.ordinal, source.silences[Int(subject)].timerAt == timer.due,
+            source.silences[Int(subject)].timerRule == timer.rule
+        else { return }
+        source.silences[Int(subject)].timerAt = .distantFuture
+        source.silences[Int(subject)].timerRule = -1
+        if let due = silenceDeadline(timer.rule, source, subject), due <= context.now,
+            (due, timer.rule) > (source.silences[Int(subject)].handledAt, source.silences[Int(subject)].handledRule)
+        {
+            source.silences[Int(subject)].handledAt = due
+            source.silences[Int(subject)].handledRule = timer.rule
+            source.subjects[Int(subject)].hasFallenSilent = true
+            fallSilent(context.plan.rules[Int(timer.rule)], source, subject)
+        }
+        armSilence(source, subject)
+    }
+
+    /// A reading has come: silence begins to count anew.
+    @inline(__always)
+    func beat(_ source: SourceState, _ subject: Int32) {
+        let last = source.subjects[Int(subject)].lastBeat
+        source.subjects[Int(subject)].lastBeat = context.now
+        guard source.index.hasMissingRules else { return }
+        if source.index.learnsIntervals { source.rhythms[Int(subject)].beat(after: context.now - last) }
+        if source.subjects[Int(subject)].hasFallenSilent {
+            source.subjects[Int(subject)].hasFallenSilent = false
+            source.silences[Int(subject)].handledAt = .distantPast
+            source.silences[Int(subject)].handledRule = -1
+            armSilence(source, subject)
+        } else if source.index.learnsIntervals {
+            armSilence(source, subject)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import CEL
+import Testing
+
+/// What is said of mistakes: the code, the place, the words and the hint.
+@Suite struct DiagnosticsTests {
+    private struct Names: NameResolver {
+        mutating func resolve(_ path: [PathElement], span: Span) -> NameResolution {
+            switch path.first {
+            case .name("temperature"): .slot(0, type: .double, consumed: 1)
+            case .name("word"): .slot(1, type: .string, consumed: 1)
+            case .name("any"): .slot(2, consumed: 1)
+            default: .unknown(nearest: nil, known: ["any", "temperature", "word"])
+            }
+        }
+    }
+
+    /// One line a diagnostic: the marked text, then code, message and hint.
+    private func diagnose(_ source: String) -> String {
+        let environment = Environment(arithmetic: .promoting)
+        let parsed = environment.parse(source)
+        var diagnostics = parsed.diagnostics
+        if let expression = parsed.expression {
+            var names = Names()
+            diagnostics += environment.compile(expression, names: &names, strings: InternedStrings(), expecting: .bool).diagnostics
+        }
+        let bytes = Array(source.utf8)
+        return diagnostics.map { diagnostic in
+            let marked = String(decoding: bytes[diagnostic.span.start..<diagnostic.span.end], as: UTF8.self)
+            let severity = diagnostic.severity == .warning ? "warning " : ""
+            return "\(severity)\(diagnostic.code) [\(marked)] \(diagnostic.message)" + (diagnostic.hint.map { " | \($0)" } ?? "")
+        }.joined(separator: "\n")
+    }
+
+    @Test(arguments: [
+        ("temperature > 30.0", ""),
+        ("temperatur > 30.0", "unknown-name [temperatur] unknown name 'temperatur' | did you mean 'temperature'?"),
+        ("word > 3u", ""),
+        ("word > true", "no-such-overload [word > true] no such overload: string > bool"),
+        ("temperature && true", "no-such-overload [temperature] '&&' needs a bool, and this is a double"),
+        ("temperature + 1.0", "wrong-type [temperature + 1.0] this must be a bool, and is a double"),
+        ("temperature == true", "warning never-equal [temperature == true] a double never equals a bool"),
+        (
+            "temperature > 9 / 5",
+            "warning integer-division [9 / 5] both sides are ints, so the quotient is cut to an int | write 9.0 / 5.0 for a fraction"
+        ),
+        ("word.startWith('a')", "unknown-function [startWith] unknown function 'startWith' | did you mean 'startsWith'?"),
+        ("word.startsWith(1)", "no-such-overload [word.startsWith(1)] no such overload: startsWith(string, int)"),
+        ("word.matches('(')", "bad-pattern ['('] bad regular expression: missing ): ("),
+        ("any.all(1, true)", "bad-macro [1] 'all' needs a simple name here"),
+        ("has(1)", "bad-macro [1] 'has' takes a field selection | write has(a.b) or has(name)"),
+        ("Foo{a: 1}", "unknown-type [Foo{a: 1}] message 'Foo' cannot be built: this CEL has no protocol buffers"),
+        ("", "syntax [] the expression ends where an operand should stand"),
+        ("temperature >", "syntax [] the expression ends where an operand should stand"),
+        ("temperature = 3.0", "syntax [=] '=' is not an operator | write '==' to compare"),
+        ("any and any", "syntax [and] 'and' stands where an operator or the end should | write '&&'"),
+        ("(temperature > 1.0", "syntax [(] this parenthesis is never closed"),
+        ("word == 'abc", "syntax ['abc] a string has no closing quote"),
+        ("word == '\\d'", "syntax [\\d] an unknown escape in a string | write a pattern as r'…'"),
+        ("9223372036854775808 > 1", "syntax [9223372036854775808] a whole number too large for 64 bits | write it as a double: add '.0'"),
+        ("!-any", "syntax [-] '!' and '-' cannot be mixed | put the inner one in parentheses"),
+        ("any.in", "syntax [in] 'in' is a keyword and cannot be a field's name | write ['in']"),
+        ("for > 1", "syntax [for] 'for' is a reserved word"),
+        ("any + && any >", "syntax [&&] '&&' stands where an operand should\nsyntax [] the expression ends where an operand should stand"),
+        (
+            "size(any,) > 1 && [1, , 2] == any",
+            "syntax [)] ')' stands where an operand should\nsyntax [,] ',' stands where an operand should"
+        ),
+        (
+            "temperatur > 1.0 && wrd == 'a'",
+            "unknown-name [temperatur] unknown name 'temperatur' | did you mean 'temperature'?\nunknown-name [wrd] unknown name 'wrd' | did you mean 'word'?"
+        ),
+        ("any § 1", "syntax [§] a character that has no meaning here"),
+    ])
+    func `a mistake is reported where it is`(source: String, expected: String) {
+        #expect(diagnose(source) == expected)
+    }
+
+    @Test func `operands of an operator are both pointed at`() throws {
+        let environment = Environment()
+        var names = Names()
+        let expression = try #require(environment.parse("word > temperature").expression)
+        let result = environment.compile(expression, names: &names, strings: InternedStrings())
+        let found = try #require(result.diagnostics.first)
+        #expect(found.message == "no such overload: string > double")
+        #expect(found.notes.map(\.text) == ["string", "double"])
+        #expect(found.notes.map(\.span) == [Span(start: 0, end: 4), Span(start: 7, end: 18)])
+    }
+}

@@ -1,0 +1,138 @@
+import Foundation
+import RuleEngine
+import Testing
+
+/// The commands as scripts use them: exit statuses 0, 1, 2 and 3, results on standard output, everything else on standard error.
+@Suite struct ServerCommandTests {
+    static let broken = """
+        groups:
+          - name: g
+            on: a/#/b
+            rules:
+              - alert: A
+                expr: temperature >> 3
+                fro: 5m
+              - alert: A
+                expr: 'true'
+                for: 5
+        """
+
+    private func folder() throws -> TestFolder {
+        let folder = try TestFolder()
+        folder.write("good/rules.yaml", "groups:\n  - name: g\n    on: a/{device}\n    rules:\n      - {alert: A, expr: x > 1}\n")
+        folder.write("bad.yaml", Self.broken)
+        folder.write(
+            "nodesphere.yaml",
+            "http: {listen: '127.0.0.1:9999'}\nmqtt: {url: 'mqtt://broker:1883', password: hunter2}\nmongodb: {uri: 'mongodb://u:hunter2@db/x'}\n"
+        )
+        folder.write("broken/nodesphere.yaml", "mqtt: {ulr: 'mqtt://broker:1883'}\n")
+        return folder
+    }
+
+    private static let statuses: [([String], Int32)] = [
+        (["version"], 0), (["check", "good"], 0), (["check", "bad.yaml"], 1), (["check", "not-there.yaml"], 2),
+        (["check", "--no-such-flag"], 2),
+        (["no-such-command"], 2), (["config", "print"], 0), (["config", "print", "--config", "broken/nodesphere.yaml"], 2),
+        (["config", "print", "--config", "not-there.yaml"], 2), (["eval", "1 + 1"], 0), (["eval", "1 +"], 1), (["eval", "1 / 0"], 1),
+        (["eval"], 2),
+        (["eval", "x", "--var", "x"], 2), (["decode"], 2), (["decode", "--topic", "a", "--decoder", "no-such"], 2), (["--help"], 0),
+        (["serve", "--http", "nonsense"], 2),
+        (["serve", "--mqtt", "http://broker"], 2),
+    ]
+
+    @Test(arguments: statuses)
+    func `exit statuses tell what happened`(arguments: [String], status: Int32) async throws {
+        let folder = try folder()
+        let result = try await run(arguments, in: folder)
+        #expect(result.status == status, "\(arguments): \(result.output)\(result.errors)")
+        #expect(status == 0 || !result.errors.isEmpty)
+    }
+
+    private func run(_ arguments: [String], in folder: TestFolder, input: String? = nil, environment: [String: String] = [:]) async throws
+        -> Binary.Result
+    {
+        try await Binary.run(arguments, in: folder, input: input, environment: environment)
+    }
+
+    @Test func `check finds every mistake of a file in one run`() async throws {
+        let result = try await run(["check", "bad.yaml"], in: folder())
+        #expect(result.output == "checked 1 rule file: 5 errors, 0 warnings\n")
+        try Golden.expect(result.errors, is: "check-bad.txt")
+    }
+
+    @Test func `check gives one array of diagnostics for programs`() async throws {
+        let result = try await run(["check", "bad.yaml", "--json"], in: folder())
+        let found = try #require(try Document(json: result.output).array)
+        #expect(found.compactMap { $0["line"]?.int } == [3, 6, 7, 8, 10])
+        for diagnostic in found {
+            #expect(diagnostic.members?.map(\.name) == ["file", "line", "column", "severity", "code", "message", "hint"])
+            #expect(diagnostic["severity"]?.string == "error" && diagnostic["file"]?.string == "bad.yaml")
+        }
+    }
+
+    @Test func `config print shows where each value comes from, and hides secrets`() async throws {
+        let folder = try folder()
+        folder.write("password", "hunter2\n")
+        let environment = [
+            "NODESPHERE_LOG_LEVEL": "debug", "NODESPHERE_AMQP_URL": "amqp://u:hunter2@mq/", "NODESPHERE_NO_SUCH_THING": "1",
+            "NODESPHERE_MQTT_PASSWORD_FILE": folder.path("password"),
+        ]
+        let result = try await run(["config", "print"], in: folder, environment: environment)
+        #expect(result.status == 0)
+        try Golden.expect(result.output, is: "config-print.txt")
+        #expect(result.errors.contains("NODESPHERE_NO_SUCH_THING"))
+        let json = try await run(["config", "print", "--json"], in: folder, environment: environment)
+        #expect(try Document(json: json.output)["mqtt.url"]?["value"]?.string == "mqtt://broker:1883")
+        #expect(!(result.output + result.errors + json.output + json.errors).contains("hunter2"))
+    }
+
+    private static let payloads: [(payload: String, more: [String], status: Int32, wanted: String?)] = [
+        (#"{"a": {"b": [1, 2.5]}, "on": true}"#, [], 0, #"{"fields":{"a":{"b":[1,2.5]},"on":true},"captures":{},"time":null}"#),
+        ("23.4", [], 0, #"{"fields":{"value":23.4},"captures":{},"time":null}"#),
+        ("ON", [], 0, #"{"fields":{"value":"ON"},"captures":{},"time":null}"#),
+        ("[1,2]", [], 0, #"{"fields":{"value":[1,2]},"captures":{},"time":null}"#),
+        ("f1", ["--on", "a/{device}"], 0, #"{"fields":{"value":"f1"},"captures":{"device":"b"},"time":null}"#),
+        ("{", [], 1, nil), ("fffe", ["--hex"], 1, nil),
+    ]
+
+    @Test(arguments: payloads)
+    func `decode shows what rules would see`(payload: String, more: [String], status: Int32, wanted: String?) async throws {
+        let result = try await run(["decode", "--topic", "a/b", "--json"] + more, in: folder(), input: payload)
+        #expect(result.status == status, "\(result.errors)")
+        let answer = try Document(json: result.output)
+        if let wanted {
+            #expect(try answer == Document(json: wanted), "\(result.output)")
+        } else {
+            #expect(answer["error"]?.string?.isEmpty == false)
+        }
+    }
+
+    @Test func `eval explains every part of an expression`() async throws {
+        let result = try await run(
+            [
+                "eval", "temperature > limit + 2 && state == 'ON'", "--explain", "--var", "temperature=31.5", "--var", "limit=25", "--var",
+                #"state="OFF""#,
+            ],
+            in: folder())
+        #expect(result.status == 0 && result.output == "false\n")
+        try Golden.expect(result.errors, is: "eval-explain.txt")
+    }
+
+    @Test func `eval points at what is wrong`() async throws {
+        let result = try await run(["eval", "temperatur > 30", "--var", "temperature=31.5"], in: folder())
+        #expect(result.status == 1 && result.output.isEmpty)
+        try Golden.expect(result.errors, is: "eval-unknown-name.txt")
+    }
+}
+
+/// Recorded outputs; `RECORD=1` records them anew.
+enum Golden {
+    static func expect(_ text: String, is name: String, _ location: Testing.SourceLocation = #_sourceLocation) throws {
+        let path = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden/\(name)")
+        if ProcessInfo.processInfo.environment["RECORD"] == "1" {
+            try FileManager.default.createDirectory(at: path.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try text.write(to: path, atomically: true, encoding: .utf8)
+        }
+        #expect(try text == String(contentsOf: path, encoding: .utf8), sourceLocation: location)
+    }
+}

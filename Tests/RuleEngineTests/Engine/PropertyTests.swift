@@ -1,0 +1,187 @@
+import CEL
+import RuleLanguage
+import Testing
+
+@testable import RuleEngine
+
+/// Random rules over random inputs: the engine against itself with another number of shards, and against one that looks at every rule at every reading.
+@Suite struct PropertyTests {
+    struct Inputs {
+        var random: Seeded
+        var now = 0.0
+
+        mutating func drive(_ drivers: [EngineDriver], steps: Int, plans: [String]) throws {
+            for _ in 0..<steps {
+                now += [0, 0.5, 1, 7, 40].randomElement(using: &random) ?? 0
+                let device = "d\(Int.random(in: 0..<6, using: &random))"
+                switch Int.random(in: 0..<40, using: &random) {
+                case 0:
+                    let high = Int.random(in: 0..<10, using: &random)
+                    for driver in drivers { try driver.setDevice(device, "{\"high\": \(high)}", at: now) }
+                case 1: for driver in drivers { try driver.setDevice(device, nil, at: now) }
+                case 2:
+                    let mode = Int.random(in: 0..<3, using: &random)
+                    for driver in drivers { try driver.setVariable("mode", "\(mode)", at: now) }
+                case 3: for driver in drivers { driver.advance(to: now) }
+                case 4:
+                    for driver in drivers { driver.connected(at: now) }
+                case 5 where !plans.isEmpty:
+                    let plan = plans.randomElement(using: &random) ?? ""
+                    for driver in drivers { try driver.reload(plan, at: now) }
+                default:
+                    let payload = reading()
+                    let retained = Int.random(in: 0..<12, using: &random) == 0
+                    for driver in drivers { driver.send("t/s\(device.utf8.count % 2)/\(device)", payload, at: now, retained: retained) }
+                }
+                if Int.random(in: 0..<6, using: &random) == 0 { for driver in drivers { driver.backlogEnded(at: now) } }
+            }
+            for driver in drivers {
+                driver.backlogEnded(at: now)
+                driver.advance(to: now + 1000)
+            }
+        }
+
+        private mutating func reading() -> String {
+            var members: [String] = []
+            for name in ["a", "b", "c"] where Int.random(in: 0..<3, using: &random) > 0 {
+                let value = [
+                    "\(Int.random(in: 0..<10, using: &random))", "null", "\"\(Int.random(in: 0..<10, using: &random))\"", "\"x\"", "1e999",
+                ]
+                members.append("\"\(name)\": \(value[max(0, Int.random(in: -14..<5, using: &random))])")
+            }
+            return "{\(members.joined(separator: ", "))}"
+        }
+    }
+
+    static func rules(_ random: inout Seeded, count: Int, thresholdsOnly: Bool = false) -> String {
+        func comparison() -> String {
+            let name = ["a", "b", "c"].randomElement(using: &random) ?? "a"
+            let sign = [">", "<", ">=", "<=", "==", "!="].randomElement(using: &random) ?? ">"
+            return "\(name) \(sign) \(Int.random(in: 0..<10, using: &random)).0"
+        }
+        func condition() -> String {
+            let first = comparison()
+            switch Int.random(in: 0..<5, using: &random) {
+            case 0: return "\(first) && \(comparison())"
+            case 1: return "\(first) || \(comparison())"
+            case 2: return "!(\(first)) || \(comparison())"
+            case 3 where !thresholdsOnly:
+                let special = [
+                    "a > config.high", "vars.mode == 1.0", "age(a) > duration('30s')", "changed(b)", "became(c > 5.0)", "previous(a) < a",
+                    "a + b > 9.0", "has(c)",
+                ]
+                return "\(first) && \(special.randomElement(using: &random) ?? "has(c)")"
+            default: return first
+            }
+        }
+        var rules: [String] = []
+        for number in 0..<count {
+            var keys = ["alert: R\(number)"]
+            if !thresholdsOnly, Int.random(in: 0..<8, using: &random) == 0 {
+                keys += ["event: true", "expr: \"\(condition())\""]
+            } else if Int.random(in: 0..<4, using: &random) == 0 {
+                keys.append(
+                    "levels: {low: {expr: \"\(condition())\"}, high: {expr: \"\(condition())\", resolve_expr: \"\(condition())\", for: 20s}}"
+                )
+                if Bool.random(using: &random) { keys.append("keep_firing_for: 30s") }
+            } else {
+                keys.append("expr: \"\(condition())\"")
+                if Bool.random(using: &random) { keys.append("resolve_expr: \"\(condition())\"") }
+                if Bool.random(using: &random) { keys.append("for: 15s") }
+                if Bool.random(using: &random) { keys.append("keep_firing_for: 10s") }
+                if !thresholdsOnly, Int.random(in: 0..<4, using: &random) == 0 { keys.append("every: 10s") }
+                if Int.random(in: 0..<3, using: &random) == 0 {
+                    let policy = ["ok", "alert", "nodata", "hold"].randomElement(using: &random) ?? "ok"
+                    let after = ["1m", "45s", "auto", "{beats: 2}"].randomElement(using: &random) ?? "1m"
+                    keys.append("missing: {after: \(after), policy: \(policy)}")
+                }
+            }
+            if Int.random(in: 0..<6, using: &random) == 0, !keys.contains("event: true") { keys.append("limit: 2") }
+            if Int.random(in: 0..<4, using: &random) == 0 { keys.append("by: [site]") }
+            keys.append("annotations: {x: \"{{ a }} {{ alert.state }} {{ alert.value }}\"}")
+            rules.append("      - {\(keys.joined(separator: ", "))}")
+        }
+        return "groups:\n  - name: g\n    on: t/{site}/{device}\n    rules:\n\(rules.joined(separator: "\n"))\n"
+    }
+
+    @Test(arguments: 0..<10) func `state, effects and their order are equal for 1, 2 and 7 shards`(_ seed: Int) throws {
+        var random = Seeded(seed: UInt64(seed))
+        let plans = (0..<3).map { _ in Self.rules(&random, count: 8) }
+        let drivers = try [1, 2, 7].map { try EngineDriver(plans[0], shards: $0) }
+        var inputs = Inputs(random: random)
+        try inputs.drive(drivers, steps: 250, plans: plans)
+        let expected = drivers[0].take()
+        #expect(!expected.isEmpty)
+        for driver in drivers.dropFirst() {
+            let seen = driver.take()
+            let place = zip(seen, expected).enumerated().first { $0.element.0 != $0.element.1 }
+            #expect(
+                Bool(seen == expected),
+                "\(place.map { "\($0.offset): \($0.element.0.short) for \($0.element.1.short)" } ?? "\(seen.count) for \(expected.count)")")
+            #expect(driver.engine.nextDue == drivers[0].engine.nextDue)
+            #expect(driver.engine.counters == drivers[0].engine.counters)
+            for rule in driver.engine.plan.rules {
+                #expect(driver.engine.status(of: rule.rule.identity) == drivers[0].engine.status(of: rule.rule.identity))
+            }
+        }
+    }
+
+    @Test(arguments: 0..<20) func `the indexes make no difference to evaluating every rule at every reading`(_ seed: Int) throws {
+        var random = Seeded(seed: UInt64(1000 + seed))
+        let yaml = Self.rules(&random, count: 12, thresholdsOnly: seed % 2 == 0)
+        let indexed = try EngineDriver(yaml)
+        let plan = try EngineDriver.plan(yaml)
+        let naive = EngineDriver(plan: plan.withoutIndexes())
+        var inputs = Inputs(random: random)
+        try inputs.drive([indexed, naive], steps: 400, plans: [])
+        let (seen, expected) = (indexed.take(), naive.take())
+        #expect(!expected.isEmpty)
+        let place = zip(seen, expected).enumerated().first { $0.element.0 != $0.element.1 }
+        #expect(
+            Bool(seen == expected),
+            "\(place.map { "\($0.offset): \($0.element.0.short) for \($0.element.1.short)" } ?? "\(seen.count) for \(expected.count)")\n\(yaml)"
+        )
+        #expect(indexed.engine.counters.evaluations < naive.engine.counters.evaluations)
+    }
+
+    @Test(arguments: 0..<6) func `no transition has the id of another`(_ seed: Int) throws {
+        var random = Seeded(seed: UInt64(2000 + seed))
+        let plans = (0..<2).map { _ in Self.rules(&random, count: 10) }
+        let driver = try EngineDriver(plans[0])
+        var inputs = Inputs(random: random)
+        try inputs.drive([driver], steps: 250, plans: plans)
+        let ids = driver.take().map(\.id)
+        #expect(Set(ids).count == ids.count)
+    }
+}
+
+/// SplitMix64: the same numbers in every run.
+struct Seeded: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+extension EvaluationPlan {
+    /// The same rules, every one of which is evaluated at every reading.
+    fileprivate func withoutIndexes() -> EvaluationPlan {
+        let plain = sources.map { source in
+            var source = source
+            let isAtReadings = source.rules.filter { rules[Int($0)].everyNanoseconds == 0 }
+            source.onEveryReading = source.isOnClock ? [] : isAtReadings
+            for field in source.fields.indices {
+                source.onPresence[field] = []
+                source.onChange[field] = []
+                source.thresholds[field] = []
+            }
+            return source
+        }
+        return EvaluationPlan(catalog: catalog, rules: rules, sources: plain, strings: strings)
+    }
+}
