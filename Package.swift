@@ -84,7 +84,7 @@ let package = Package(
 
         tests("CELTests", ["CEL"], exclude: ["Conformance"]),
         tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),
-        tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"], exclude: ["Golden", "GoldenNotifications"]),
+        tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"], exclude: ["Golden", "GoldenNotifications", "RuleTests/Golden", "RuleTests/Mistakes"]),
         tests("NotificationChannelsTests", ["NotificationChannels", "RuleEngine", logging]),
         tests(
             "RESTInterfaceTests",

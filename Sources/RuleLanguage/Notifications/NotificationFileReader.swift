@@ -35,6 +35,11 @@ public struct NotificationFileReader: Sendable {
             }
             return nil
         }
+        return configuration(root, reading)
+    }
+
+    /// The same where it stands inside another file.
+    func configuration(_ root: YAMLNode, _ reading: FileReading) -> NotificationConfiguration? {
         var keys = Self.keys
         if case .mapping(let entries) = root.content { keys += entries.filter { $0.key.hasPrefix("x-") }.map { KnownKey($0.key) } }
         guard let mapping = MappingReader(root, subject: "a notification file", keys: keys, in: reading) else { return nil }

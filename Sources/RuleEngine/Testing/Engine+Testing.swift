@@ -1,0 +1,119 @@
+import CEL
+
+/// What rule tests need of the engine beyond what the server needs.
+extension Engine {
+    /// A reading some of whose members are doubles that JSON cannot say; the payload has `null` in their places.
+    func ingest(
+        topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, nonFinite: [PayloadComposer.NonFinite], isRetained: Bool,
+        at instant: Instant
+    ) {
+        guard !nonFinite.isEmpty else { return ingest(topic: topic, payload: payload, isRetained: isRetained, at: instant) }
+        // Timers that are due before the reading run first; those of its own instant behind it.
+        advance(to: instant + -1)
+        if instant > context.now {
+            context.now = instant
+            context.ordinal = 0
+        } else {
+            context.ordinal += 1
+        }
+        context.counters.readings &+= 1
+        let entry = router.entry(of: topic, in: self)
+        for place in Int(entry.first)..<Int(entry.first + entry.count) {
+            let route = router.routes[place]
+            if isRetained, route.isSkippedWhenRetained { continue }
+            let shape = router.shapes[Int(route.shape)]
+            let decoder = router.decoders[Int(shape.decoder)]
+            guard (try? decoder.decode(payload)) != nil else { continue }
+            for (column, path) in decoder.paths.enumerated() where decoder.row[column].kind == .null {
+                guard let member = nonFinite.first(where: { $0.path == path.elements }) else { continue }
+                decoder.row[column].kind = .number
+                decoder.row[column].number = member.number
+            }
+            let circumstance = route.circumstance < 0 ? nil : router.circumstances[Int(route.circumstance)]
+            shards[Int(route.shard)].apply(route, shape, circumstance, decoder, payload, isRetained: isRetained)
+        }
+    }
+
+    /// What the expressions of a rule come to now, for the instances whose key agrees with `labels`: a block of text an instance and expression.
+    ///
+    /// Edges (`previous`, `changed`, `became`) are only seen while a reading is taken in, so that they are shown as they are between readings.
+    func explanations(of rule: RulePlan, labels: [String: String], limit: Int) -> [String] {
+        var found: [String] = []
+        for shard in shards {
+            let source = shard.sources[Int(rule.source)]
+            for subject in source.known.sorted(by: { source.subjects[Int($0)].ordinal < source.subjects[Int($1)].ordinal })
+            where found.count < limit {
+                let key = Dictionary(zip(source.plan.key.by, source.keyValues(subject)), uniquingKeysWith: { first, _ in first })
+                guard key.allSatisfy({ name, value in labels[name].map { $0 == value } ?? true }) else { continue }
+                found.append(explanation(of: rule, shard, source, subject, key))
+            }
+        }
+        return found
+    }
+
+    private func explanation(of rule: RulePlan, _ shard: EngineShard, _ source: SourceState, _ subject: Int32, _ key: [String: String])
+        -> String
+    {
+        shard.beginOccasion(.change)
+        shard.loadFields(source, subject, .all)
+        shard.loadExtras(rule.extras, source, subject)
+        defer { shard.endOccasion() }
+        let instance = rule.rule.identity.alert + LabelText.braces(key)
+        let isActive = shard.alertOf[rule.number, subject] >= 0
+        var text = ""
+        for level in rule.levels {
+            let place = level.name.map { "levels.\($0)." } ?? ""
+            text += "\(instance) \(place)expr:\n\(Self.indented(level.condition.explain(shard.frame).render()))"
+            if isActive, let recovery = level.recovery {
+                text += "\(instance) \(place)resolve_expr:\n\(Self.indented(recovery.explain(shard.frame).render()))"
+            }
+        }
+        return text
+    }
+
+    private static func indented(_ text: String) -> String {
+        text.split(separator: "\n").map { "    \($0)\n" }.joined()
+    }
+
+    // MARK: Coverage
+
+    /// Evaluates all rules of the instances that a topic belongs to, for counting only: nothing changes.
+    ///
+    /// - Parameter active: the instances that were not inactive before the reading, by rule and subject; brought up to date.
+    func measure(topic: UnsafeRawBufferPointer, active: inout Set<UInt64>, into coverage: inout RuleCoverage) {
+        let entry = router.entry(of: topic, in: self)
+        for place in Int(entry.first)..<Int(entry.first + entry.count) {
+            let route = router.routes[place]
+            let shard = shards[Int(route.shard)]
+            let source = shard.sources[Int(route.source)]
+            shard.beginOccasion(.change)
+            for number in source.plan.rules {
+                let rule = plan.rules[Int(number)]
+                guard rule.rule.isEnabled else { continue }
+                shard.loadFields(source, route.subject, .all)
+                shard.loadExtras(rule.extras, source, route.subject)
+                let isActive = shard.alertOf[number, route.subject] >= 0
+                let instance = UInt64(UInt32(bitPattern: number)) << 32 | UInt64(UInt32(bitPattern: route.subject))
+                let wasActive = active.contains(instance)
+                if isActive != wasActive { if isActive { active.insert(instance) } else { active.remove(instance) } }
+                for level in rule.levels {
+                    let place = level.name.map { "\($0) " } ?? ""
+                    coverage.note(rule.rule.identity, "\(place)expr", level.condition.truth(shard.frame))
+                    guard isActive || wasActive, let recovery = level.recovery else { continue }
+                    coverage.note(rule.rule.identity, "\(place)resolve_expr", recovery.truth(shard.frame))
+                }
+            }
+            shard.endOccasion()
+        }
+    }
+}
+
+/// Labels as people read them.
+enum LabelText {
+    /// `{device="f1", site="oslo"}`; empty for none.
+    static func braces(_ labels: [String: String]) -> String {
+        guard !labels.isEmpty else { return "" }
+        let sorted = labels.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        return "{" + sorted.map { "\($0.key)=\(Document.string($0.value).json)" }.joined(separator: ", ") + "}"
+    }
+}

@@ -1,0 +1,188 @@
+import HeapModule
+
+/// What became of a test.
+public struct RuleTestResult: Sendable {
+    public struct Failure: Sendable {
+        public var location: SourceLocation
+        /// Several lines: what was expected, what was, and the evaluation of the expressions at that instant.
+        public var message: String
+    }
+    public var name: String
+    public var location: SourceLocation
+    public var failures: [Failure] = []
+    public var readings = 0
+    public var passed: Bool { failures.isEmpty }
+}
+
+/// Runs tests in virtual time, on the engine and the notification pipeline that the server runs.
+///
+/// Pure: no clock, no files, no threads. Each test begins with an engine that knows nothing.
+public struct RuleTestRunner {
+    public let plan: EvaluationPlan
+    public let routes: RouteTree
+    /// Set to count what the tests reach; it costs an evaluation of every rule at each reading.
+    public var coverage: RuleCoverage?
+
+    public init(plan: EvaluationPlan, routes: RouteTree, coverage: RuleCoverage? = nil) {
+        self.plan = plan
+        self.routes = routes
+        self.coverage = coverage
+        self.coverage?.add(plan)
+    }
+
+    public mutating func run(_ test: RuleTest) -> RuleTestResult {
+        var run = TestRun(test: test, plan: plan, routes: routes, coverage: coverage)
+        run.run()
+        coverage = run.coverage
+        return run.result
+    }
+}
+
+/// One test under way.
+private struct TestRun {
+    /// A series of readings whose next one is due.
+    private struct Source: Comparable {
+        var due: Int64
+        var place: Int
+        static func < (left: Source, right: Source) -> Bool { (left.due, left.place) < (right.due, right.place) }
+    }
+    /// A series of readings being sent.
+    private struct Sender {
+        let topic: [UInt8]
+        let readings: TestReadings
+        var composer: PayloadComposer
+        var left: Int
+    }
+
+    private let test: RuleTest
+    private let engine: Engine
+    private var delivery: VirtualDelivery
+    private var judge = TestJudge()
+    private var senders: [Sender] = []
+    private var queue = Heap<Source>()
+    private var changes: [TestChange]
+    private var changesDone = 0
+    /// For coverage: the instances that are not inactive.
+    private var active: Set<UInt64> = []
+    var coverage: RuleCoverage?
+    var result: RuleTestResult
+
+    init(test: RuleTest, plan: EvaluationPlan, routes: RouteTree, coverage: RuleCoverage?) {
+        self.test = test
+        engine = Engine(plan: plan)
+        delivery = VirtualDelivery(routes: routes)
+        self.coverage = coverage
+        result = RuleTestResult(name: test.name, location: test.location)
+        changes = test.changes.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+        for readings in test.readings where readings.count > 0 {
+            queue.insert(Source(due: readings.at, place: senders.count))
+            senders.append(
+                Sender(
+                    topic: Array(readings.topic.utf8), readings: readings, composer: PayloadComposer(readings.content), left: readings.count
+                ))
+        }
+    }
+
+    mutating func run() {
+        for change in test.initial { apply(change, at: test.start) }
+        engine.connected(at: test.start)
+        engine.backlogEnded(at: test.start)
+        let expectations = test.expectations.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+        for expectation in expectations {
+            let now = test.start + expectation.at
+            happen(through: expectation.at)
+            engine.advance(to: now)
+            collect()
+            delivery.run(until: now, inclusive: true)
+            if let message = judge.verdict(on: expectation, engine: engine, sent: delivery.sent, now: now, start: test.start) {
+                result.failures.append(.init(location: expectation.location, message: message))
+            }
+        }
+        // What comes behind the last expectation counts for coverage.
+        if coverage != nil { happen(through: .max) }
+    }
+
+    /// Everything up to an instant: changes before readings, readings in the order of the file.
+    private mutating func happen(through end: Int64) {
+        while true {
+            let change = changesDone < changes.count ? changes[changesDone].at : .max
+            let reading = queue.min?.due ?? .max
+            if changesDone < changes.count, change <= reading {
+                guard change <= end else { return }
+                apply(changes[changesDone], at: test.start + change)
+                changesDone += 1
+                collect()
+            } else {
+                guard let next = queue.min, next.due <= end else { return }
+                _ = queue.popMin()
+                send(next, before: min(change, end == .max ? .max : end + 1))
+            }
+        }
+    }
+
+    /// Sends the readings of one series until another series, or `limit`, comes first.
+    private mutating func send(_ first: Source, before limit: Int64) {
+        var next = first
+        let rival = queue.min
+        let readings = senders[next.place].readings
+        while senders[next.place].left > 0, next == first || next.due < limit, rival.map({ next < $0 }) ?? true {
+            if senders[next.place].composer.compose() { ingest(next.place, readings, at: test.start + next.due) }
+            senders[next.place].composer.advance()
+            senders[next.place].left -= 1
+            let (due, overflow) = next.due.addingReportingOverflow(readings.interval)
+            if overflow { senders[next.place].left = 0 }
+            next.due = overflow ? .max : due
+        }
+        if senders[next.place].left > 0 { queue.insert(next) }
+    }
+
+    @inline(__always)
+    private mutating func ingest(_ place: Int, _ readings: TestReadings, at instant: Instant) {
+        result.readings += 1
+        senders[place].topic.withUnsafeBytes { topic in
+            senders[place].composer.bytes.withUnsafeBytes { payload in
+                engine.ingest(
+                    topic: topic, payload: payload, nonFinite: senders[place].composer.nonFinite, isRetained: readings.isRetained,
+                    at: instant)
+            }
+        }
+        collect()
+        if coverage != nil { measure(place) }
+    }
+
+    private mutating func measure(_ place: Int) {
+        guard var counted = coverage else { return }
+        coverage = nil
+        senders[place].topic.withUnsafeBytes { engine.measure(topic: $0, active: &active, into: &counted) }
+        coverage = counted
+    }
+
+    private mutating func apply(_ change: TestChange, at instant: Instant) {
+        switch change.kind {
+        case .device(let id, let config, let labels): engine.setDevice(id, config: config, labels: labels, at: instant)
+        case .variable(let name, let value): engine.setVariable(name, value, at: instant)
+        }
+    }
+
+    /// Takes what the engine did to the notifications, each transition at its own instant.
+    @inline(__always)
+    private mutating func collect() {
+        let effects = engine.takeEffects()
+        if !effects.isEmpty { tell(effects.transitions) }
+    }
+
+    private mutating func tell(_ transitions: [AlertTransition]) {
+        var rest = transitions[...]
+        while let first = rest.first {
+            let now = first.alert.changedAt
+            let together = rest.prefix { $0.alert.changedAt == now }
+            rest = rest.dropFirst(together.count)
+            delivery.run(until: now, inclusive: false)
+            delivery.take(Array(together), at: now)
+            for transition in together {
+                judge.take(transition)
+                coverage?.note(transition)
+            }
+        }
+    }
+}
