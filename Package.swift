@@ -33,6 +33,7 @@ let package = Package(
         .executable(name: "nodesphere", targets: ["nodesphere"]),
         .library(name: "CEL", targets: ["CEL"]),
         .executable(name: "engine-benchmark", targets: ["EngineBenchmark"]),
+        .executable(name: "windows-benchmark", targets: ["WindowsBenchmark"]),
         .executable(name: "cel-benchmark", targets: ["CELBenchmark"]),
         .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
         .executable(name: "latency-benchmark", targets: ["LatencyBenchmark"]),
@@ -72,6 +73,8 @@ let package = Package(
         library("TestSupport", ["RuleEngine"]),
 
         .executableTarget(name: "CELBenchmark", dependencies: ["CEL"], path: "Benchmarks/CELBenchmark", swiftSettings: settings),
+        .executableTarget(
+            name: "WindowsBenchmark", dependencies: ["RuleEngine"], path: "Benchmarks/WindowsBenchmark", swiftSettings: settings),
         .target(name: "BenchmarkHarness", path: "Benchmarks/BenchmarkHarness", swiftSettings: settings),
         .executableTarget(
             name: "IngestBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/IngestBenchmark", swiftSettings: settings),
@@ -84,7 +87,9 @@ let package = Package(
 
         tests("CELTests", ["CEL"], exclude: ["Conformance"]),
         tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),
-        tests("RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"], exclude: ["Golden", "GoldenNotifications", "RuleTests/Golden", "RuleTests/Mistakes"]),
+        tests(
+            "RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"],
+            exclude: ["Golden", "GoldenNotifications", "RuleTests/Golden", "RuleTests/Mistakes"]),
         tests("NotificationChannelsTests", ["NotificationChannels", "RuleEngine", logging]),
         tests(
             "RESTInterfaceTests",

@@ -5,7 +5,8 @@ struct NodeSphere: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "nodesphere", abstract: "Alerting and automation for fleets of MQTT devices.",
         subcommands: [
-            ServeCommand.self, CheckCommand.self, EvalCommand.self, DecodeCommand.self, CronCommand.self, TestCommand.self, ConfigCommand.self,
+            ServeCommand.self, CheckCommand.self, EvalCommand.self, DecodeCommand.self, CronCommand.self, TestCommand.self,
+            ConfigCommand.self,
             VersionCommand.self,
         ])
 
