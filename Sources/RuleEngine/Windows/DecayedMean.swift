@@ -1,5 +1,3 @@
-import Glibc
-
 /// The exponentially weighted mean. Its state is two decayed sums, so that a late sample takes its place by its weight alone, and none need be kept.
 struct DecayedMean: Sendable, Equatable {
     let halflife: Int64
@@ -33,7 +31,7 @@ struct DecayedMean: Sendable, Equatable {
         return (sum + newest.value) / (weight + 1)
     }
 
-    private func decay(over nanoseconds: Int64) -> Double { exp2(-Double(nanoseconds) / Double(max(1, halflife))) }
+    private func decay(over nanoseconds: Int64) -> Double { powerOfTwo(-Double(nanoseconds) / Double(max(1, halflife))) }
 
     func write(to snapshot: inout SnapshotWriter) {
         snapshot.write(sum)
@@ -47,4 +45,19 @@ struct DecayedMean: Sendable, Equatable {
         }
         (self.halflife, self.sum, self.weight, self.newest) = (halflife, sum, weight, newest)
     }
+}
+
+/// 2 to the power of `exponent`, to a unit or two in the last place; the same on every machine, which a C library does not promise.
+func powerOfTwo(_ exponent: Double) -> Double {
+    guard exponent > -1075 else { return exponent.isNaN ? .nan : 0 }
+    guard exponent < 1024 else { return .infinity }
+    let whole = exponent.rounded()
+    // Taylor's series of e^x for |x| ≤ ln(2)/2: fourteen terms leave less than 1e-17.
+    let x = (exponent - whole) * 0.693_147_180_559_945_3
+    var term = 1.0, sum = 1.0
+    for place in 1...14 {
+        term *= x / Double(place)
+        sum += term
+    }
+    return Double(sign: .plus, exponent: Int(whole), significand: sum)
 }
