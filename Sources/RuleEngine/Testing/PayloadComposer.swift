@@ -15,9 +15,19 @@ struct PayloadComposer {
         /// Members that are open before it: how many of the leaf's parents the leaf before shares is worked out when both are written.
         var path: [String]
         var content: Content
+        /// The last of `path` as JSON, with its colon.
+        let name: [UInt8]
+
+        init(path: [String], content: Content) {
+            self.path = path
+            self.content = content
+            name = Array((Document.string(path.last ?? "").json + ":").utf8)
+        }
     }
 
     private var leaves: [Leaf]
+    /// No member has a sample of its own: the reading is there all the same.
+    private var hasOnlyConstants = false
     private var isSame = false
     private(set) var bytes: [UInt8] = []
     private(set) var nonFinite: [NonFinite] = []
@@ -36,6 +46,7 @@ struct PayloadComposer {
             fixed = false
             if fields.count == 1, fields[0].name == "value", case .series = fields[0].content { isBare = true } else { isBare = false }
             for field in fields { collect(field, []) }
+            hasOnlyConstants = !leaves.contains { if case .series = $0.content { true } else { false } }
         }
     }
 
@@ -61,7 +72,7 @@ struct PayloadComposer {
             if case .series(let cursor) = leaves[place].content {
                 guard cursor.sample != .none else { continue }
                 hasSample = true
-            } else if !leaves.contains(where: { if case .series = $0.content { true } else { false } }) {
+            } else if hasOnlyConstants {
                 hasSample = true
             }
             openParents(of: leaves[place].path, &open, &isFirst)
@@ -91,11 +102,11 @@ struct PayloadComposer {
     }
 
     private mutating func openParents(of path: [String], _ open: inout [String], _ isFirst: inout Bool) {
-        let parents = path.dropLast()
-        if parents.isEmpty, open.isEmpty {
+        if path.count == 1, open.isEmpty {
             if !isFirst { bytes.append(UInt8(ascii: ",")) }
             return
         }
+        let parents = path.dropLast()
         let shared = zip(open, parents).prefix { $0 == $1 }.count
         while open.count > shared {
             bytes.append(UInt8(ascii: "}"))
@@ -104,7 +115,8 @@ struct PayloadComposer {
         }
         for name in parents.dropFirst(shared) {
             if !isFirst { bytes.append(UInt8(ascii: ",")) }
-            append(name: name)
+            bytes.append(contentsOf: Document.string(name).json.utf8)
+            bytes.append(UInt8(ascii: ":"))
             bytes.append(UInt8(ascii: "{"))
             open.append(name)
             isFirst = true
@@ -112,19 +124,8 @@ struct PayloadComposer {
         if !isFirst { bytes.append(UInt8(ascii: ",")) }
     }
 
-    private mutating func append(name: String) {
-        bytes.append(UInt8(ascii: "\""))
-        if name.utf8.allSatisfy({ $0 >= 32 && $0 < 127 && $0 != 34 && $0 != 92 }) {
-            bytes.append(contentsOf: name.utf8)
-            bytes.append(UInt8(ascii: "\""))
-        } else {
-            bytes.append(contentsOf: Document.string(name).json.utf8.dropFirst())
-        }
-        bytes.append(UInt8(ascii: ":"))
-    }
-
     private mutating func write(_ leaf: Leaf) {
-        append(name: leaf.path[leaf.path.count - 1])
+        bytes.append(contentsOf: leaf.name)
         writeValue(leaf)
     }
 
