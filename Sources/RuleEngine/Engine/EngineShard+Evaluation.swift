@@ -23,7 +23,7 @@ extension EngineShard {
         }
         let (isTrue, isKnown) = evaluateConditions(rule, slots)
         if isKnown, context.ruleStates[Int(number)].health != .ok { context.ruleStates[Int(number)].health = .ok }
-        if !rule.ageTurns.isEmpty { armAges(rule, source, subject) }
+        if !rule.ageTurns.isEmpty || !rule.windows.isEmpty { armAges(rule, source, subject) }
         if rule.isEvent {
             if isTrue { occur(rule, source, subject) }
             return

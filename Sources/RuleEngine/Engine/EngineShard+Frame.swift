@@ -80,6 +80,7 @@ extension EngineShard {
             let set = source.setAt[Int(subject) * source.plan.ageFields.count + place]
             return set == .distantPast ? .missing : Slot(durationNanoseconds: max(0, context.now - set))
         case .binding(let program): return result(of: program, frame)
+        case .window(let number): return Slot(source.windows[Int(subject)].value(of: number, at: context.now))
         case .previous(let program):
             guard occasion.cause == .liveReading, isAnyCarried(extra.fields) else { return .missing }
             return result(of: program, beforeReading(extra, source))

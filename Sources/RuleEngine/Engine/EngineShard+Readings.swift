@@ -26,8 +26,32 @@ extension EngineShard {
         if !source.tally.count(carried, at: context.now) { countApart(source) }
         addUnevaluated(source, subject)
         if !isRetained { beat(source, subject) }
+        if !isRetained, source.plan.windowPlan != nil { sample(source, subject, circumstance) }
         evaluateCandidates(source, subject, circumstance, isRetained ? .retainedReading : .liveReading)
         releaseReplaced()
+    }
+
+    /// Gives the windows what this reading says of their expressions. A sample is a number or a bool; without a result there is none.
+    private func sample(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?) {
+        if source.index.readsDeviceOfReading { readingConfigRow = circumstance?.device.map { configRow(of: $0, in: source) } ?? 0 }
+        for (number, expression) in source.plan.sampled.enumerated() where isAnyCarried(expression.fields) {
+            beginOccasion(.liveReading)
+            loadFields(source, subject, .all)
+            loadExtras(expression.extras, source, subject)
+            let result = expression.program.number(frame)
+            endOccasion()
+            let value: Double
+            switch result.kind {
+            case .double: value = Double(bitPattern: result.bits)
+            case .int: value = Double(Int64(bitPattern: result.bits))
+            case .uint: value = Double(result.bits)
+            case .bool: value = result.bits == 0 ? 0 : 1
+            case .duration: value = Double(Int64(bitPattern: result.bits)) / 1e9
+            default: continue
+            }
+            source.windows[Int(subject)].add(Sample(at: context.now, value: value), to: number, at: context.now)
+        }
+        readingConfigRow = 0
     }
 
     @inline(__always)

@@ -209,6 +209,12 @@ final class EngineShard {
                 if due > context.now, due < next { next = due }
             }
         }
+        if !rule.windows.isEmpty {
+            for place in rule.windows {
+                guard case .window(let window) = source.plan.extras[Int(place)].kind else { continue }
+                if let change = source.windows[Int(subject)].nextChange(of: window, after: context.now), change < next { next = change }
+            }
+        }
         guard next != .distantFuture else { return }
         let ordinal = source.subjects[Int(subject)].ordinal
         let key = TimerKey(rule: rule.number, ordinal: ordinal)

@@ -116,6 +116,10 @@ extension EngineShard {
             after.subjects[Int(target)].isUnevaluated = head.isUnevaluated
             after.subjects[Int(target)].hasFallenSilent = after.subjects[Int(target)].hasFallenSilent || head.hasFallenSilent
             copyFields(before, subject, after, target, places, migration)
+            if let plan = after.plan.windowPlan, before.plan.windowPlan != nil, isNew {
+                // Expressions are recognised by their text, so that an edited rule keeps what still fits.
+                after.windows[Int(target)] = WindowSet(plan, restoring: before.windows[Int(subject)].snapshot()) ?? WindowSet(plan)
+            }
             if after.index.learnsIntervals, before.index.learnsIntervals { after.rhythms[Int(target)] = before.rhythms[Int(subject)] }
             if after.index.hasMissingRules {
                 // Timers of the old plan are gone, and so is the one that was set when the subject was made.
@@ -175,7 +179,10 @@ extension EngineShard {
     func changedEvaluations(_ migration: Migration) -> [PlannedEvaluation] {
         context.plan.rules.flatMap { rule -> [PlannedEvaluation] in
             guard rule.rule.isEnabled, rule.everyNanoseconds == 0, !rule.isEvent else { return [] }
-            guard migration.changed[Int(rule.number)] || !rule.ageTurns.isEmpty && !migration.isRekeyed[Int(rule.number)] else { return [] }
+            guard
+                migration.changed[Int(rule.number)]
+                    || !(rule.ageTurns.isEmpty && rule.windows.isEmpty) && !migration.isRekeyed[Int(rule.number)]
+            else { return [] }
             return evaluations(of: [rule.number], in: sources[Int(rule.source)])
         }
     }

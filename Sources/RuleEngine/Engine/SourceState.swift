@@ -32,6 +32,8 @@ final class SourceState {
     var silences: [Silence] = []
     /// A row a subject, for sources that learn a deadline.
     var rhythms: [Rhythm] = []
+    /// A row a subject, for sources with windows.
+    var windows: [WindowSet] = []
     /// Values of `plan.configPaths`; row 0 is all missing.
     let configRows: SlotTable
     var configRowOfDevice: [String: Int32] = [:]
@@ -68,6 +70,10 @@ final class SourceState {
             while silences.count <= Int(number) { silences.append(Silence()) }
             silences[Int(number)] = Silence()
         }
+        if let windowPlan = plan.windowPlan {
+            while windows.count <= Int(number) { windows.append(WindowSet(windowPlan)) }
+            windows[Int(number)] = WindowSet(windowPlan)
+        }
         if index.learnsIntervals {
             while rhythms.count <= Int(number) { rhythms.append(Rhythm()) }
             rhythms[Int(number)] = Rhythm()
@@ -79,6 +85,7 @@ final class SourceState {
         keys.remove(subject)
         slots.clear(subject)
         subjects[Int(subject)].ordinal = -1
+        if let windowPlan = plan.windowPlan { windows[Int(subject)] = WindowSet(windowPlan) }
     }
 
     func keyValues(_ subject: Int32) -> [String] {

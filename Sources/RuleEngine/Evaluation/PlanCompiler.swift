@@ -24,6 +24,7 @@ extension EvaluationPlan {
         }
         let found = diagnostics.inOrder
         guard !found.hasErrors else { return (nil, found) }
+        for builder in builders { builder.finishWindows() }
         for builder in builders { builder.plan.prepareIndexes() }
         for rule in rules where rule.rule.isEnabled { builders[Int(rule.source)].plan.index(rule) }
         for builder in builders {
@@ -74,7 +75,7 @@ struct RuleCompiler {
             firingActions: firing, resolvedActions: resolved)
         return RulePlan(
             rule, number: number, source: source, levels: levels, extras: extras.sorted(), fields: fields.sorted(), texts: texts,
-            ageTurns: ageTurns(programs))
+            ageTurns: ageTurns(programs), windows: windows(extras))
     }
 
     private func template(_ template: Template) -> TemplatePlan? {
@@ -119,6 +120,10 @@ struct RuleCompiler {
     }
 
     /// `age(x) > d`: when the comparison turns, where `d` does not depend on readings. A rule with `every` looks at its instants only.
+    private func windows(_ extras: Set<Int32>) -> [Int32] {
+        extras.sorted().filter { if case .window = scope.source.plan.extras[Int($0)].kind { true } else { false } }
+    }
+
     private func ageTurns(_ programs: [Program]) -> [RulePlan.AgeTurn] {
         guard rule.every == nil, !rule.isEvent else { return [] }
         return programs.flatMap(\.comparisons).flatMap { comparison -> [RulePlan.AgeTurn] in
@@ -253,7 +258,7 @@ extension SourcePlan {
         for extra in kinds {
             if extra.isEdge { return true }
             switch extra.kind {
-            case .age, .now: return true
+            case .age, .now, .window: return true
             case .config, .deviceLabel: if !hasFixedDevice { return true }
             default: continue
             }

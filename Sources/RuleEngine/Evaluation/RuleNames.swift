@@ -10,6 +10,9 @@ final class SourceBuilder {
     var plan: SourcePlan
     private var fieldPlaces: [FieldPath: Int] = [:]
     private var extraPlaces: [String: Int] = [:]
+    /// Windows as they were asked for: the expression's place and what is asked; their numbers in the plan are known at the end.
+    private var windows: [(expression: Int, specification: WindowSpecification)] = []
+    private var sampledTexts: [String] = []
 
     init(_ key: SourceKey) { plan = SourcePlan(key: key) }
 
@@ -54,6 +57,41 @@ final class SourceBuilder {
             if extra.isEdge { hasEdge = true }
         }
         return (fields, extras.sorted(), hasEdge)
+    }
+
+    /// The place of a window among those asked for; the same window of the same expression, the same place.
+    func window(_ specification: WindowSpecification, over program: Program, text: String) -> Int {
+        let key = "\(text) \(program.slotsUsed)"
+        var expression = sampledTexts.firstIndex(of: key) ?? sampledTexts.count
+        if expression == sampledTexts.count {
+            let reach = reach(program)
+            sampledTexts.append(key)
+            plan.sampled.append(SampledExpression(program: program, extras: reach.extras, fields: reach.fields.sorted()))
+            expression = sampledTexts.count - 1
+        }
+        if let place = windows.firstIndex(where: { $0.expression == expression && $0.specification == specification }) { return place }
+        windows.append((expression, specification))
+        return windows.count - 1
+    }
+
+    /// Makes the plan of all windows; their numbers run expression by expression, so the extras are told theirs.
+    func finishWindows() {
+        guard !windows.isEmpty else { return }
+        var numbers = [Int](repeating: 0, count: windows.count)
+        var expressions: [WindowPlan.Expression] = []
+        var next = 0
+        for (expression, text) in sampledTexts.enumerated() {
+            let own = windows.indices.filter { windows[$0].expression == expression }
+            expressions.append(WindowPlan.Expression(text: text, windows: own.map { windows[$0].specification }))
+            for place in own {
+                numbers[place] = next
+                next += 1
+            }
+        }
+        plan.windowPlan = WindowPlan(expressions)
+        for place in plan.extras.indices {
+            if case .window(let asked) = plan.extras[place].kind { plan.extras[place].kind = .window(numbers[asked]) }
+        }
     }
 
     func configPath(_ path: [FieldPath.Element]) -> Int { Self.place(of: path, in: &plan.configPaths) }
@@ -213,16 +251,16 @@ struct RuleNames: NameResolver {
                 ])
             }
             return edge(call)
-        case _ where Self.laterFunctions.contains(call.name) || call.name.hasSuffix("_over_time") || call.name.hasSuffix("_over_last"):
-            let message = "'\(call.name)' is not supported by this version: windows and calendars are to come"
+        case _ where WindowFunction.named(call.name) != nil: return WindowCall(call: call, scope: scope).resolve()
+        case _ where Self.laterFunctions.contains(call.name):
+            let message = "'\(call.name)' is not supported by this version: other topics and calendars are to come"
             return .invalid([CELDiagnostic(span: call.span, code: "not-supported", message: message)])
         default: return .notMine
         }
     }
 
     private static let laterFunctions: Set<String> = [
-        "latest", "rate", "irate", "increase", "delta", "idelta", "deriv", "predict_linear", "resets", "changes", "ewma", "zscore",
-        "is_between", "is_weekday", "distance", "in_zone",
+        "latest", "is_between", "is_weekday", "distance", "in_zone",
     ]
 
     private mutating func edge(_ call: HostCall) -> CallResolution {
@@ -241,6 +279,12 @@ struct RuleNames: NameResolver {
         guard !reach.fields.isEmpty else {
             let message = "'\(call.name)' takes something that readings carry"
             return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "no-field", message: message)])
+        }
+        if call.name != "age",
+            reach.extras.contains(where: { if case .window = scope.source.plan.extras[Int($0)].kind { true } else { false } })
+        {
+            let message = "'\(call.name)' cannot look at a window: what it was before the reading is not kept"
+            return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "not-supported", message: message)])
         }
         let key = "\(call.name) \(argument.description) \(program.slotsUsed)"
         switch call.name {

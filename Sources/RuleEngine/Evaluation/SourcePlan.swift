@@ -22,6 +22,8 @@ struct Extra: Sendable {
         case age(Int)
         /// A `let`.
         case binding(Program)
+        /// A window over the instance's history, by its number in `SourcePlan.windowPlan`.
+        case window(Int)
         case alertState, alertValue, alertActiveAt
         case label(String)
     }
@@ -79,10 +81,23 @@ struct SourcePlan: Sendable {
 
     /// Whether expressions see the device's configuration or labels.
     var usesDevices = false
+    /// Expressions whose values windows keep, in the order of `windowPlan`'s: an inner window's before the outer's.
+    var sampled: [SampledExpression] = []
+    /// Nil when no rule asks for a window.
+    var windowPlan: WindowPlan?
+
     /// Whether a deadline of `missing` is learned from the intervals of readings.
     var learnsIntervals = false
 
     var isOnClock: Bool { key.subscriptions.isEmpty }
+}
+
+/// An expression that is evaluated at each reading which carries one of its fields, for the windows over it.
+struct SampledExpression: Sendable {
+    var program: Program
+    /// What has to be computed for it, each after what it needs itself.
+    var extras: [Int32]
+    var fields: [Int]
 }
 
 /// What makes two rules share a source.
@@ -129,6 +144,8 @@ final class RulePlan: Sendable {
     let texts: TextPlans
     /// Comparisons of `age(x)` with something that does not depend on readings.
     let ageTurns: [AgeTurn]
+    /// Extras that are windows, which move when samples leave them.
+    let windows: [Int32]
     /// What the rule means: rules of equal meaning keep their alerts' state across a reload.
     let meaning: String
     let everyNanoseconds: Int64
@@ -171,7 +188,7 @@ final class RulePlan: Sendable {
 
     init(
         _ rule: Rule, number: Int32, source: Int32, levels: [LevelPlan], extras: [Int32], fields: [Int], texts: TextPlans,
-        ageTurns: [AgeTurn]
+        ageTurns: [AgeTurn], windows: [Int32]
     ) {
         self.rule = rule
         self.number = number
@@ -181,6 +198,7 @@ final class RulePlan: Sendable {
         self.fields = fields
         self.texts = texts
         self.ageTurns = ageTurns
+        self.windows = windows
         timing = LifecycleTiming(pending: rule.levels.map(\.pendingDuration.inNanoseconds), keepFiring: rule.keepFiringFor.inNanoseconds)
         meaning = rule.meaning
         everyNanoseconds = rule.every?.inNanoseconds ?? 0

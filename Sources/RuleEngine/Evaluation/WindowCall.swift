@@ -1,0 +1,157 @@
+import CEL
+
+/// A call of a window function in an expression: `avg_over_time(e, '5m')`, `quantile_over_time(0.9, e, '1h')`, `avg_over_last(e, 10)`, with the shift as a last argument.
+struct WindowCall {
+    let call: HostCall
+    let scope: RuleScope
+
+    func resolve() -> CallResolution {
+        guard let (stem, overLast) = WindowFunction.named(call.name) else { return .notMine }
+        if scope.place == .label { return fail(call.span, "label-measured", "a label may not depend on a measured value") }
+        var next = 0
+        var quantile: Double?
+        if stem.takesQuantile {
+            guard let number = number(next) else {
+                return fail(span(next), "window", "'\(call.name)' takes a number, an expression and a duration")
+            }
+            quantile = number
+            next += 1
+        }
+        guard call.arguments.count > next else {
+            return fail(call.span, "argument-count", "'\(call.name)' takes an expression and a duration")
+        }
+        let expression = call.arguments[next]
+        let expressionSpan = call.argumentSpans[next]
+        next += 1
+        var parameter: Int64?
+        let extent: WindowSpecification.Extent
+        if stem == .ewma {
+            guard let halflife = duration(next) else { return failDuration(next) }
+            parameter = halflife
+            extent = .count(1)
+        } else if overLast {
+            guard let count = number(next), count >= 1, count <= 1_000_000, count == count.rounded() else {
+                return fail(span(next), "window", "'\(call.name)' takes a whole number of samples, at least 1")
+            }
+            extent = .count(Int(count))
+        } else {
+            guard let length = duration(next), length > 0 else { return failDuration(next) }
+            extent = .time(length)
+        }
+        next += 1
+        if stem == .predictLinear {
+            guard let ahead = duration(next) else { return failDuration(next) }
+            parameter = ahead
+            next += 1
+        }
+        var shift: Int64 = 0
+        if call.arguments.count > next, stem != .ewma {
+            guard let back = duration(next) else { return failDuration(next) }
+            shift = back
+            next += 1
+        }
+        guard call.arguments.count == next else { return fail(call.span, "argument-count", "'\(call.name)' takes \(next) arguments here") }
+        guard let function = stem.function(quantile: quantile, nanoseconds: parameter) else {
+            return fail(call.span, "window", "'\(call.name)' needs a half-life above zero")
+        }
+        return slot(
+            function, WindowSpecification(function, over: extent, shiftedBy: shift), expression, expressionSpan,
+            isCondition: stem.takesCondition)
+    }
+
+    private func slot(
+        _ function: WindowFunction, _ specification: WindowSpecification, _ expression: Expression, _ expressionSpan: Span,
+        isCondition: Bool
+    ) -> CallResolution {
+        if let local = expression.freeNames.first(where: call.localNames.contains) {
+            return fail(expressionSpan, "local-name", "'\(call.name)' cannot see '\(local)', which only exists inside a comprehension")
+        }
+        var names = RuleNames(scope: scope)
+        let result = scope.environment.compile(expression, names: &names, strings: scope.strings, expecting: isCondition ? .bool : nil)
+        guard let program = result.program, !result.diagnostics.contains(where: { $0.severity == .error }) else {
+            return .invalid(result.diagnostics)
+        }
+        guard !scope.source.reach(program).fields.isEmpty else {
+            return fail(expressionSpan, "no-field", "'\(call.name)' takes something that readings carry")
+        }
+        let place = scope.source.window(specification, over: program, text: expression.description)
+        let slot = scope.source.extra("window \(place)", .window(place), over: program)
+        return .slot(slot, type: function.resultType)
+    }
+
+    // MARK: Constant arguments
+
+    private func literal(_ place: Int) -> Value? {
+        guard call.arguments.indices.contains(place) else { return nil }
+        switch call.arguments[place].root.kind {
+        case .literal(let value): return value
+        case .negate(let operand):
+            guard case .literal(let value) = operand.kind else { return nil }
+            switch value {
+            case .double(let number): return .double(-number)
+            case .int(let number): return number == .min ? nil : .int(-number)
+            default: return nil
+            }
+        default: return nil
+        }
+    }
+
+    private func number(_ place: Int) -> Double? {
+        switch literal(place) {
+        case .double(let number): return number
+        case .int(let number): return Double(number)
+        case .uint(let number): return Double(number)
+        default: break
+        }
+        // Infinities and NaN have no literal: double('Infinity').
+        guard call.arguments.indices.contains(place) else { return nil }
+        let strings = InternedStrings()
+        var names = NoNames()
+        guard let program = scope.environment.compile(call.arguments[place], names: &names, strings: strings).program else { return nil }
+        var slot = Slot.missing
+        return withUnsafePointer(to: &slot) { slots in
+            if case .value(.double(let number)) = program.evaluate(slots) { number } else { nil }
+        }
+    }
+
+    private func duration(_ place: Int) -> Int64? {
+        guard case .string(let text)? = literal(place) else { return nil }
+        let isNegative = text.hasPrefix("-")
+        guard let length = Duration(ruleText: isNegative ? String(text.dropFirst()) : text) else { return nil }
+        return isNegative ? -length.inNanoseconds : length.inNanoseconds
+    }
+
+    private func span(_ place: Int) -> Span { call.argumentSpans.indices.contains(place) ? call.argumentSpans[place] : call.span }
+
+    private func fail(_ span: Span, _ code: String, _ message: String) -> CallResolution {
+        .invalid([CELDiagnostic(span: span, code: code, message: message)])
+    }
+
+    private func failDuration(_ place: Int) -> CallResolution {
+        fail(span(place), "window", "'\(call.name)' takes a duration in quotes here, such as '5m'")
+    }
+}
+
+extension WindowFunction {
+    /// The type that expressions see.
+    fileprivate var resultType: CELType {
+        switch self {
+        case .present, .absent: .bool
+        case .duration: .duration
+        case .tsOfMin, .tsOfMax, .tsOfLast, .tsOfFirst: .timestamp
+        default: .double
+        }
+    }
+}
+
+extension Slot {
+    init(_ value: WindowValue?) {
+        switch value {
+        case .number(let number): self.init(number)
+        case .truth(let truth): self.init(truth)
+        case .instant(let instant): self.init(instant)
+        case .duration(let nanoseconds): self.init(durationNanoseconds: nanoseconds)
+        case nil: self = .missing
+        }
+    }
+}

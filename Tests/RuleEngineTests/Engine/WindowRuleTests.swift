@@ -1,0 +1,100 @@
+import Testing
+
+@testable import RuleEngine
+
+/// Windows in rules: `avg_over_time` and its like over an instance's own history.
+@Suite struct WindowRuleTests {
+    @Test func `a mean over the last minute fires and resolves as samples come`() throws {
+        let driver = try EngineDriver.rule("expr: avg_over_time(t, '1m') > 10")
+        for (second, value) in [(0, 5), (20, 8), (40, 30), (60, 30), (80, 2), (100, 2)] {
+            driver.send("t/a", "{\"t\": \(value)}", at: Double(second))
+        }
+        // (5 + 8 + 30) / 3 at 40 s; half-open on the left: at 60 s the sample of 0 s has left.
+        #expect(driver.log() == ["40s A(a) firing"])
+        driver.send("t/a", "{\"t\": 2}", at: 120)
+        #expect(driver.log() == ["120s A(a) resolved"])
+    }
+
+    @Test func `a window moves when nothing arrives: it is evaluated at the instant a sample leaves`() throws {
+        let driver = try EngineDriver.rule("expr: max_over_time(t, '1m') > 10")
+        driver.send("t/a", "{\"t\": 20}", at: 0)
+        driver.send("t/a", "{\"t\": 5}", at: 30)
+        #expect(driver.log() == ["0s A(a) firing"])
+        driver.advance(to: 59.9)
+        #expect(driver.log() == [])
+        driver.advance(to: 100)
+        #expect(driver.log() == ["60s A(a) resolved"])
+    }
+
+    @Test func `an empty window has no result, which keeps the state`() throws {
+        let driver = try EngineDriver.rule("expr: avg_over_time(t, '1m') > 10")
+        driver.send("t/a", "{\"t\": 20}", at: 0)
+        driver.advance(to: 1000)
+        #expect(driver.log() == ["0s A(a) firing"])
+    }
+
+    @Test func `each instance has its own history, and windows over counts and conditions work`() throws {
+        let driver = try EngineDriver.rule("expr: avg_over_last(t, 2) > 10 && share_over_time(t > 0, '1h') > 0.5")
+        driver.send("t/a", "{\"t\": 20}", at: 0)
+        driver.send("t/b", "{\"t\": -20}", at: 0)
+        driver.send("t/a", "{\"t\": 10}", at: 10)
+        driver.send("t/b", "{\"t\": 50}", at: 10)
+        driver.send("t/b", "{\"t\": 50}", at: 100)
+        #expect(driver.log().contains("10s A(a) firing"))
+        #expect(driver.log() == [])
+    }
+
+    @Test func `a retained message is no sample`() throws {
+        let driver = try EngineDriver.rule("expr: count_over_time(t, '1h') >= 2")
+        driver.send("t/a", "{\"t\": 1}", at: 0, retained: true)
+        driver.send("t/a", "{\"t\": 1}", at: 1)
+        #expect(driver.log() == [])
+        driver.send("t/a", "{\"t\": 1}", at: 2)
+        #expect(driver.log() == ["2s A(a) firing"])
+    }
+
+    @Test func `an expression may hold configuration, and a window may look at a window`() throws {
+        let driver = try EngineDriver.rule(
+            "expr: max_over_time(avg_over_time(t - config.offset, '10s'), '1m') > 5", on: "t/{device}")
+        try driver.setDevice("a", "{\"offset\": 10}", at: 0)
+        driver.send("t/a", "{\"t\": 14}", at: 1)
+        #expect(driver.log() == [])
+        driver.send("t/a", "{\"t\": 18}", at: 2)
+        #expect(driver.log() == ["2s A(a) firing"])
+    }
+
+    @Test func `windows are true across a reload that edits another rule`() throws {
+        let one = "groups:\n  - name: g\n    on: t/{device}\n    rules:\n      - {alert: A, expr: 'sum_over_time(t, \"1h\") > 25'}\n"
+        let driver = try EngineDriver(one)
+        driver.send("t/a", "{\"t\": 10}", at: 0)
+        driver.send("t/a", "{\"t\": 10}", at: 60)
+        try driver.reload(one + "      - {alert: B, expr: 'min_over_time(t, \"5m\") > 100'}\n", at: 70)
+        driver.send("t/a", "{\"t\": 10}", at: 120)
+        #expect(driver.log() == ["120s A(a) firing"])
+    }
+
+    @Test(arguments: [
+        ("expr: avg_over_time(t) > 1", "window"), ("expr: avg_over_time(t, 5) > 1", "window"),
+        ("expr: avg_over_time(t, '5 minutes') > 1", "window"), ("expr: avg_over_last(t, 0) > 1", "window"),
+        ("expr: quantile_over_time(t, '5m', '1m') > 1", "window"), ("expr: became(avg_over_time(t, '5m') > 1)", "not-supported"),
+        ("expr: avg_over_time(1.0, '5m') > 1", "no-field"),
+        ("expr: t > 1\nlabels: {x: \"{{ avg_over_time(t, '5m') }}\"}", "label-measured"),
+    ])
+    func `a call that cannot work is refused`(_ body: String, _ code: String) {
+        #expect(EngineDriver.mistakes(EngineDriver.yaml(body)).contains(code), "\(EngineDriver.mistakes(EngineDriver.yaml(body)))")
+    }
+
+    @Test(arguments: [2, 7]) func `windows make no difference to any number of shards`(_ shards: Int) throws {
+        let yaml = EngineDriver.yaml("expr: avg_over_time(t, '30s') > 10\nfor: 5s")
+        let one = try EngineDriver(yaml), many = try EngineDriver(yaml, shards: shards)
+        for step in 0..<200 {
+            for driver in [one, many] {
+                driver.send("t/d\(step % 9)", "{\"t\": \((step * 7919) % 23)}", at: Double(step) * 1.7)
+                driver.advance(to: Double(step) * 1.7 + 1)
+            }
+        }
+        let expected = one.take()
+        #expect(!expected.isEmpty)
+        #expect(many.take() == expected)
+    }
+}
