@@ -64,16 +64,13 @@ struct EvalCommand: ParsableCommand {
                 Output.talk("error: '\(file)' cannot be read")
                 throw Ending(2)
             }
-            if let document = try? Document(json: data), let members = document.members {
-                values += members.map { ($0.name, $0.value.celValue) }
-            } else {
-                let (settings, diagnostics) = SettingsFile.read(name: file, bytes: Array(data))
-                guard !diagnostics.hasErrors else {
-                    Output.talk("error: '\(file)' is neither a JSON object nor YAML of plain values")
-                    throw Ending(2)
-                }
-                values += settings.settings.map { ($0.path, Self.value($0.value)) }
+            let (document, diagnostics) = ValuesFile.read(name: file, bytes: Array(data))
+            guard let members = ((try? Document(json: data)) ?? document)?.members else {
+                let renderer = DiagnosticRenderer(sources: [RuleLoader.Source(name: file, bytes: Array(data))])
+                Output.talk(diagnostics.isEmpty ? "error: '\(file)' must hold names and values" : diagnostics.map(renderer.render).joined())
+                throw Ending(1)
             }
+            values += members.map { ($0.name, $0.value.celValue) }
         }
         for variable in variables {
             guard let mark = variable.firstIndex(of: "=") else {
