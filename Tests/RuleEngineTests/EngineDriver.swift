@@ -48,6 +48,8 @@ final class EngineDriver {
         }
     }
 
+    init(engine: Engine) { self.engine = engine }
+
     init(plan: EvaluationPlan) {
         engine = Engine(plan: plan)
         engine.connected(at: Self.instant(0))

@@ -9,11 +9,11 @@ public final class Engine {
     var shards: [EngineShard]
     var router: TopicRouter
     /// Rules with `every`, and the next look at subjects that can be forgotten.
-    private var clock = TimerQueue()
-    private var sweepAt = Instant.distantFuture
-    private var hasStarted = false
+    var clock = TimerQueue()
+    var sweepAt = Instant.distantFuture
+    var hasStarted = false
     /// Ordinals of timers that run late, at instants that may have had inputs already.
-    private var lateOrdinal: Int64 = 1 << 32
+    var lateOrdinal: Int64 = 1 << 32
     /// Numbers out of range that decoders of earlier plans met.
     private var earlierNumbersOutOfRange: UInt64 = 0
 
@@ -51,31 +51,57 @@ public final class Engine {
     /// Runs what is due up to `instant`, each at its own instant, in order: by (due, rule, instance).
     public func advance(to instant: Instant) {
         guard !context.isReadingBacklog else { return }
+        runTimers(upTo: instant)
+        if instant > context.now { begin(at: instant) }
+    }
+
+    private func runTimers(upTo instant: Instant) {
         while case let due = earliestTimer, due <= instant, due != .distantFuture {
+            guard let timer = takeTimer(due) else { continue }
             begin(at: due)
-            runTimer(due)
+            run(timer, due)
         }
     }
 
-    private func runTimer(_ due: Instant) {
+    /// Where a timer is that is due: in a shard, on the clock, or of the engine's own alerts.
+    private enum DueTimer {
+        case ofShard(Int, Timer)
+        case ofClock(Timer)
+        case ofOwnAlerts
+    }
+
+    /// Takes the first timer at an instant; nil when it is out of date, which must not count as something that happened.
+    private func takeTimer(_ due: Instant) -> DueTimer? {
         var first = clock.next.flatMap { $0.due == due ? $0 : nil }
         var place = -1
         for (number, shard) in shards.enumerated() {
             guard let timer = shard.timers.next, timer.due == due, first.map({ timer < $0 }) ?? true else { continue }
             (first, place) = (timer, number)
         }
-        guard let first else { return context.endOwnAlerts() }
+        guard let first else { return .ofOwnAlerts }
         guard place < 0 else {
             _ = shards[place].timers.popFirst()
-            return shards[place].run(first)
+            return shards[place].isCurrent(first) ? .ofShard(place, first) : nil
         }
         _ = clock.popFirst()
-        if first.rule < 0 {
+        return .ofClock(first)
+    }
+
+    private func run(_ timer: DueTimer, _ due: Instant) {
+        switch timer {
+        case .ofShard(let place, let timer): shards[place].run(timer)
+        case .ofClock(let timer): runClock(timer, due)
+        case .ofOwnAlerts: context.endOwnAlerts()
+        }
+    }
+
+    private func runClock(_ timer: Timer, _ due: Instant) {
+        if timer.rule < 0 {
             sweepAt = due + Self.sweepInterval
             clock.add(Timer(due: sweepAt, ordinal: -1, rule: -1, subject: -1, kind: .clock))
             for shard in shards { shard.forgetSilentSubjects() }
         } else {
-            runEvery(first.rule, due)
+            runEvery(timer.rule, due)
         }
     }
 
@@ -116,7 +142,9 @@ public final class Engine {
     }
 
     @inline(never)
-    private func runTimers(before instant: Instant) { advance(to: instant + -1) }
+    private func runTimers(before instant: Instant) {
+        if !context.isReadingBacklog { runTimers(upTo: instant + -1) }
+    }
 
     // MARK: Start and reconnect
 
@@ -138,10 +166,11 @@ public final class Engine {
         context.isReadingBacklog = false
         let (end, ordinal) = (context.now, context.ordinal)
         while case let due = earliestTimer, due <= end, due != .distantFuture {
+            guard let timer = takeTimer(due) else { continue }
             context.now = due
             context.ordinal = lateOrdinal
             lateOrdinal += 1
-            runTimer(due)
+            run(timer, due)
         }
         (context.now, context.ordinal) = (end, ordinal)
     }
@@ -258,6 +287,7 @@ public final class Engine {
     /// rules that are gone resolve.
     public func reload(_ plan: EvaluationPlan, at instant: Instant) {
         beginInput(at: instant)
+        abandonCheckpoint()
         let migration = Migration(from: context.plan, to: plan)
         let old = shards
         end(

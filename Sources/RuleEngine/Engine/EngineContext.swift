@@ -20,6 +20,8 @@ final class EngineContext {
     var ownAlerts: [String: OwnAlert] = [:]
     /// When one of them may end; it may turn out that its cause went on.
     var ownAlertDue = Instant.distantFuture
+    /// The picture of the state that is being taken.
+    var checkpoint: EngineCheckpoint?
     /// Subjects that were refused, by the source's number.
     var refusedSubjects: [UInt64]
 

@@ -4,6 +4,7 @@ import CEL
 extension EngineShard {
     /// Evaluates a rule for a subject, by itself, and takes its alert one step on.
     func evaluate(_ number: Int32, _ source: SourceState, _ subject: Int32, _ cause: EvaluationCause) {
+        touch(source, subject)
         beginOccasion(cause)
         evaluateNow(number, source, subject)
         endOccasion()
@@ -186,6 +187,7 @@ extension EngineShard {
         let active = alerts[Int(alert)]
         let rule = context.plan.rules[Int(active.rule)]
         let source = sources[Int(rule.source)]
+        touch(source, active.subject)
         beginOccasion(.change)
         let change = alerts[Int(alert)].lifecycle.endForGood()
         finish(alert, rule, source, active.subject, active.lifecycle, change, reason: reason)

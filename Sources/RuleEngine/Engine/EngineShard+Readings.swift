@@ -9,6 +9,7 @@ extension EngineShard {
         let source = sources[Int(route.source)]
         let index = source.index
         let subject = route.subject
+        touch(source, subject)
         let row = source.slots.row(subject)
         // What the old frame points to stays alive: replaced slots are released after the evaluation.
         if index.readsEdges { oldFrame.update(from: row, count: index.fieldCount) }

@@ -31,22 +31,28 @@ extension EngineShard {
         timers.add(Timer(due: next.due, ordinal: source.subjects[Int(subject)].ordinal, rule: next.rule, subject: subject, kind: .silence))
     }
 
-    func runSilence(_ timer: Timer) {
-        let source = sources[Int(context.plan.rules[Int(timer.rule)].source)]
-        let subject = timer.subject
-        guard source.subjects[Int(subject)].ordinal == timer.ordinal, source.silences[Int(subject)].timerAt == timer.due,
-            source.silences[Int(subject)].timerRule == timer.rule
-        else { return }
-        source.silences[Int(subject)].timerAt = .distantFuture
-        source.silences[Int(subject)].timerRule = -1
-        if let due = silenceDeadline(timer.rule, source, subject), due <= context.now,
-            (due, timer.rule) > (source.silences[Int(subject)].handledAt, source.silences[Int(subject)].handledRule)
+    /// Whether a timer that was taken is the one that counts, and a deadline has come that has not been dealt with; the timer is set anew where not.
+    func isSilenceDue(_ timer: Timer, _ source: SourceState) -> Bool {
+        let subject = Int(timer.subject)
+        guard source.silences[subject].timerAt == timer.due, source.silences[subject].timerRule == timer.rule else { return false }
+        source.silences[subject].timerAt = .distantFuture
+        source.silences[subject].timerRule = -1
+        if let due = silenceDeadline(timer.rule, source, timer.subject), due <= timer.due,
+            (due, timer.rule) > (source.silences[subject].handledAt, source.silences[subject].handledRule)
         {
-            source.silences[Int(subject)].handledAt = due
-            source.silences[Int(subject)].handledRule = timer.rule
-            source.subjects[Int(subject)].hasFallenSilent = true
-            fallSilent(context.plan.rules[Int(timer.rule)], source, subject)
+            return true
         }
+        armSilence(source, timer.subject)
+        return false
+    }
+
+    func runSilence(_ timer: Timer, _ source: SourceState) {
+        let subject = timer.subject
+        guard let due = silenceDeadline(timer.rule, source, subject) else { return }
+        source.silences[Int(subject)].handledAt = due
+        source.silences[Int(subject)].handledRule = timer.rule
+        source.subjects[Int(subject)].hasFallenSilent = true
+        fallSilent(context.plan.rules[Int(timer.rule)], source, subject)
         armSilence(source, subject)
     }
 

@@ -119,14 +119,17 @@ final class EngineShard {
             context.nextSubjectOrdinal += 1
             context.counters.subjects += 1
             source.subjects[Int(subject)].lastBeat = context.now
-            if source.plan.usesDevices, let device = source.device(ofKey: key) {
-                let row = configRow(of: device, in: source)
-                source.subjects[Int(subject)].configRow = row
-                source.subjectsOfConfigRow[Int(row)].append(subject)
-            }
+            placeInConfigRow(source, subject)
             armSilence(source, subject)
             return subject
         }
+    }
+
+    func placeInConfigRow(_ source: SourceState, _ subject: Int32) {
+        guard source.plan.usesDevices, let device = source.device(ofKey: source.keyValues(subject)) else { return }
+        let row = configRow(of: device, in: source)
+        source.subjects[Int(subject)].configRow = row
+        source.subjectsOfConfigRow[Int(row)].append(subject)
     }
 
     func configRow(of device: String, in source: SourceState) -> Int32 {
@@ -157,6 +160,7 @@ final class EngineShard {
     }
 
     func forget(_ source: SourceState, _ subject: Int32) {
+        touch(source, subject)
         let row = Int(source.subjects[Int(subject)].configRow)
         if row > 0 { source.subjectsOfConfigRow[row].removeAll { $0 == subject } }
         source.remove(subject)
@@ -223,25 +227,39 @@ final class EngineShard {
         timers.add(Timer(due: next, ordinal: ordinal, rule: rule.number, subject: subject, kind: .age))
     }
 
-    /// Runs one timer that is due at `context.now`.
-    func run(_ timer: Timer) {
+    /// Whether a timer that was taken from the queue stands for something that happens at its instant. Where it is out of date, what it stood for gets another.
+    func isCurrent(_ timer: Timer) -> Bool {
         let key = TimerKey(rule: timer.rule, ordinal: timer.ordinal)
         let source = source(of: timer.rule)
+        let isOfSubject = source.subjects[Int(timer.subject)].ordinal == timer.ordinal
         switch timer.kind {
         case .alert:
             if !leftTimers.isEmpty, leftTimers[key] == timer.due { leftTimers[key] = nil }
-            guard source.subjects[Int(timer.subject)].ordinal == timer.ordinal, case let alert = alertOf[timer.rule, timer.subject],
-                alert >= 0,
-                alerts[Int(alert)].timerAt == timer.due
-            else { return }
+            guard isOfSubject, case let alert = alertOf[timer.rule, timer.subject], alert >= 0, alerts[Int(alert)].timerAt == timer.due
+            else { return false }
             alerts[Int(alert)].timerAt = .distantFuture
-            stepOnTime(alert)
+            let rule = context.plan.rules[Int(timer.rule)]
+            if let deadline = alerts[Int(alert)].lifecycle.deadline(rule.timing), deadline <= timer.due { return true }
+            arm(alert)
+            return false
         case .age:
-            guard ageTimers[key] == timer.due else { return }
+            guard ageTimers[key] == timer.due else { return false }
+            if isOfSubject { touch(source, timer.subject) }
             ageTimers[key] = nil
-            guard source.subjects[Int(timer.subject)].ordinal == timer.ordinal else { return }
-            evaluate(timer.rule, source, timer.subject, .timer)
-        case .silence: runSilence(timer)
+            return isOfSubject
+        case .silence: return isOfSubject && isSilenceDue(timer, source)
+        case .clock: return true
+        }
+    }
+
+    /// Runs one timer that is due at `context.now`.
+    func run(_ timer: Timer) {
+        let source = source(of: timer.rule)
+        touch(source, timer.subject)
+        switch timer.kind {
+        case .alert: stepOnTime(alertOf[timer.rule, timer.subject])
+        case .age: evaluate(timer.rule, source, timer.subject, .timer)
+        case .silence: runSilence(timer, source)
         case .clock: break
         }
     }

@@ -31,6 +31,26 @@ struct Rhythm {
         count = min(count + 1, 7)
     }
 
+    func write(to writer: inout SnapshotWriter) {
+        withUnsafeBytes(of: intervals) { for interval in $0.bindMemory(to: Int64.self) { writer.write(interval) } }
+        writer.write(byte: count)
+        writer.write(byte: next)
+        writer.write(hasBeat)
+    }
+
+    init() {}
+
+    init?(from reader: inout SnapshotReader) {
+        for place in 0..<7 {
+            guard let interval = reader.readInt64() else { return nil }
+            withUnsafeMutableBytes(of: &intervals) { $0.bindMemory(to: Int64.self)[place] = interval }
+        }
+        guard let count = reader.readByte(), count <= 7, let next = reader.readByte(), next < 7, let hasBeat = reader.readBool() else {
+            return nil
+        }
+        (self.count, self.next, self.hasBeat) = (count, next, hasBeat)
+    }
+
     /// Nil until it is learned.
     var median: Int64? {
         guard Int(count) >= Self.enough else { return nil }

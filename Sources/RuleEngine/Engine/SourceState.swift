@@ -41,6 +41,9 @@ final class SourceState {
     /// Subjects whose device a row is of.
     var subjectsOfConfigRow: [[Int32]] = [[]]
     let variables: SlotTable
+    /// Whether a checkpoint is being taken, and the subjects that are not in it yet, a bit each.
+    var isSaving = false
+    var unsaved: [UInt64] = []
     /// Readings by the set of fields that they carried.
     var tally: FieldTally
 

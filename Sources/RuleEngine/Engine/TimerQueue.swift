@@ -44,6 +44,8 @@ struct TimerQueue {
 
     var next: Timer? { heap.min }
     var count: Int { heap.count }
+    /// In no order.
+    var all: [Timer] { heap.unordered }
 
     mutating func add(_ timer: Timer) {
         heap.insert(timer)

@@ -10,7 +10,7 @@ import Testing
         var random: Seeded
         var now = 0.0
 
-        mutating func drive(_ drivers: [EngineDriver], steps: Int, plans: [String]) throws {
+        mutating func drive(_ drivers: [EngineDriver], steps: Int, plans: [String], ending: Bool = true) throws {
             for _ in 0..<steps {
                 now += [0, 0.5, 1, 7, 40].randomElement(using: &random) ?? 0
                 let device = "d\(Int.random(in: 0..<6, using: &random))"
@@ -35,6 +35,7 @@ import Testing
                 }
                 if Int.random(in: 0..<6, using: &random) == 0 { for driver in drivers { driver.backlogEnded(at: now) } }
             }
+            guard ending else { return }
             for driver in drivers {
                 driver.backlogEnded(at: now)
                 driver.advance(to: now + 1000)
@@ -53,7 +54,7 @@ import Testing
         }
     }
 
-    static func rules(_ random: inout Seeded, count: Int, thresholdsOnly: Bool = false) -> String {
+    static func rules(_ random: inout Seeded, count: Int, thresholdsOnly: Bool = false, windows: Bool = false) -> String {
         func comparison() -> String {
             let name = ["a", "b", "c"].randomElement(using: &random) ?? "a"
             let sign = [">", "<", ">=", "<=", "==", "!="].randomElement(using: &random) ?? ">"
@@ -66,10 +67,16 @@ import Testing
             case 1: return "\(first) || \(comparison())"
             case 2: return "!(\(first)) || \(comparison())"
             case 3 where !thresholdsOnly:
-                let special = [
+                var special = [
                     "a > config.high", "vars.mode == 1.0", "age(a) > duration('30s')", "changed(b)", "became(c > 5.0)", "previous(a) < a",
                     "a + b > 9.0", "has(c)",
                 ]
+                if windows {
+                    special += [
+                        "avg_over_time(a, '1m') > 4.0", "max_over_last(b, 3) > 6.0", "quantile_over_time(0.5, a, '30s') < 5.0",
+                        "duration_over_time(a > 3.0, '2m') > duration('40s')", "ewma(c, '20s') > 5.0", "changes(b, '1m') > 1.0",
+                    ]
+                }
                 return "\(first) && \(special.randomElement(using: &random) ?? "has(c)")"
             default: return first
             }

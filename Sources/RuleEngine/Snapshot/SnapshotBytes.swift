@@ -25,6 +25,16 @@ struct SnapshotWriter: ~Copyable {
         bytes.append(contentsOf: more)
     }
 
+    mutating func append(_ more: UnsafeRawBufferPointer) { bytes.append(contentsOf: more) }
+
+    var count: Int { bytes.count }
+
+    /// What was written since this was last asked; the writer begins anew.
+    mutating func take() -> [UInt8] {
+        defer { bytes = [] }
+        return bytes
+    }
+
     consuming func finish() -> [UInt8] { bytes }
 }
 
@@ -76,6 +86,12 @@ struct SnapshotReader {
         guard let count = readCount(), count <= remaining else { return nil }
         defer { at += count }
         return Array(bytes[at..<at + count])
+    }
+
+    mutating func readSlice(_ count: Int) -> ArraySlice<UInt8>? {
+        guard count >= 0, count <= remaining else { return nil }
+        defer { at += count }
+        return bytes[at..<at + count]
     }
 
     mutating func readSample() -> Sample? {

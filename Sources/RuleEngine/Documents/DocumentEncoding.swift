@@ -1,19 +1,17 @@
-import RuleEngine
-
-/// How documents lie in the database: one byte of form, then the value as a tag byte and its content, numbers little-endian, lengths and
+/// How documents lie in files and tables of ours: one byte of form, then the value as a tag byte and its content, numbers little-endian, lengths and
 /// counts as LEB128. Exact for every value: 64-bit integers, the bits of doubles (NaN, -0), instants in nanoseconds, the order of members.
-enum DocumentEncoding {
+public enum DocumentEncoding {
     static let form: UInt8 = 1
     /// The limit of the port's contract.
-    static let maximumSize = 4 << 20
+    public static let maximumSize = 4 << 20
     /// MongoDB's limit; the same here, so that a document which one store takes is not refused by the other.
-    static let maximumDepth = 100
+    public static let maximumDepth = 100
 
     private enum Tag: UInt8 {
         case null, no, yes, int, double, string, instant, array, object
     }
 
-    static func encode(_ document: Document) throws(StoreFailure) -> [UInt8] {
+    public static func encode(_ document: Document) throws(StoreFailure) -> [UInt8] {
         var bytes: [UInt8] = [form]
         bytes.reserveCapacity(256)
         try append(document, to: &bytes, depth: 0)
@@ -76,7 +74,7 @@ enum DocumentEncoding {
     }
 
     /// nil for bytes that this form cannot have written (a damaged file).
-    static func decode(_ bytes: UnsafeRawBufferPointer) -> Document? {
+    public static func decode(_ bytes: UnsafeRawBufferPointer) -> Document? {
         var reader = Reader(bytes: bytes)
         guard reader.byte() == form, let value = reader.value(depth: 0), reader.at == bytes.count else { return nil }
         return value
