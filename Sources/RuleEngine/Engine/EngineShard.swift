@@ -219,12 +219,26 @@ final class EngineShard {
                 if let change = source.windows[Int(subject)].nextChange(of: window, after: context.now), change < next { next = change }
             }
         }
+        for turn in rule.windowTurns {
+            guard case .window(let window) = source.plan.extras[Int(turn.window)].kind, let limit = limit(of: turn) else { continue }
+            if let due = source.windows[Int(subject)].nextTurn(of: window, at: limit, after: context.now), due < next { next = due }
+        }
         guard next != .distantFuture else { return }
         let ordinal = source.subjects[Int(subject)].ordinal
         let key = TimerKey(rule: rule.number, ordinal: ordinal)
         if let armed = ageTimers[key], armed <= next { return }
         ageTimers[key] = next
         timers.add(Timer(due: next, ordinal: ordinal, rule: rule.number, subject: subject, kind: .age))
+    }
+
+    /// A duration in nanoseconds, or a number.
+    private func limit(of turn: RulePlan.WindowTurn) -> Double? {
+        let slot: Slot
+        switch turn.limit {
+        case .constant(let constant): slot = constant
+        case .slot(let place): slot = frame[place]
+        }
+        return slot.kind == .duration ? Double(Int64(bitPattern: slot.bits)) : slot.finiteNumber
     }
 
     /// Whether a timer that was taken from the queue stands for something that happens at its instant. Where it is out of date, what it stood for gets another.

@@ -75,7 +75,7 @@ struct RuleCompiler {
             firingActions: firing, resolvedActions: resolved)
         return RulePlan(
             rule, number: number, source: source, levels: levels, extras: extras.sorted(), fields: fields.sorted(), texts: texts,
-            ageTurns: ageTurns(programs), windows: windows(extras))
+            ageTurns: ageTurns(programs), windows: windows(extras), windowTurns: windowTurns(programs))
     }
 
     private func template(_ template: Template) -> TemplatePlan? {
@@ -119,13 +119,37 @@ struct RuleCompiler {
                 code: "unknown-field", "a rule without 'on' has no readings: '\(path)'", at: rule.levels[0].condition.source.location))
     }
 
-    /// `age(x) > d`: when the comparison turns, where `d` does not depend on readings. A rule with `every` looks at its instants only.
+    /// A rule with `every` looks at its instants only, an event at readings.
+    private var looksBetweenReadings: Bool { rule.every == nil && !rule.isEvent }
+
     private func windows(_ extras: Set<Int32>) -> [Int32] {
-        extras.sorted().filter { if case .window = scope.source.plan.extras[Int($0)].kind { true } else { false } }
+        guard looksBetweenReadings else { return [] }
+        return extras.sorted().filter { if case .window = scope.source.plan.extras[Int($0)].kind { true } else { false } }
     }
 
+    /// `duration_over_time(condition, d) > x` and the like, where `x` does not depend on readings.
+    private func windowTurns(_ programs: [Program]) -> [RulePlan.WindowTurn] {
+        guard looksBetweenReadings else { return [] }
+        return programs.flatMap(\.comparisons).flatMap { comparison -> [RulePlan.WindowTurn] in
+            var turns = turn(comparison.slot, at: comparison.right).map { [$0] } ?? []
+            if case .slot(let right) = comparison.right { turns += turn(right, at: .slot(comparison.slot)).map { [$0] } ?? [] }
+            return turns
+        }
+    }
+
+    private func turn(_ slot: Int, at limit: Atom.Operand) -> RulePlan.WindowTurn? {
+        guard slot >= firstExtraSlot, case .window(let place) = scope.source.plan.extras[slot - firstExtraSlot].kind,
+            scope.source.isOfCondition(window: place)
+        else { return nil }
+        if case .slot(let other) = limit {
+            guard other >= firstExtraSlot, scope.source.plan.extras[other - firstExtraSlot].fields.isEmpty else { return nil }
+        }
+        return RulePlan.WindowTurn(window: Int32(slot - firstExtraSlot), limit: limit)
+    }
+
+    /// `age(x) > d`: when the comparison turns, where `d` does not depend on readings.
     private func ageTurns(_ programs: [Program]) -> [RulePlan.AgeTurn] {
-        guard rule.every == nil, !rule.isEvent else { return [] }
+        guard looksBetweenReadings else { return [] }
         return programs.flatMap(\.comparisons).flatMap { comparison -> [RulePlan.AgeTurn] in
             var turns = turn(comparison.slot, comparison.comparison, comparison.right).map { [$0] } ?? []
             if case .slot(let right) = comparison.right {

@@ -74,6 +74,9 @@ final class SourceBuilder {
         return windows.count - 1
     }
 
+    /// Whether a window, by its place among those asked for, is of a condition.
+    func isOfCondition(window place: Int) -> Bool { windows[place].specification.function.kind == .truth }
+
     /// Makes the plan of all windows; their numbers run expression by expression, so the extras are told theirs.
     func finishWindows() {
         guard !windows.isEmpty else { return }

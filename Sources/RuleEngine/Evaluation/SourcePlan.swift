@@ -146,6 +146,8 @@ final class RulePlan: Sendable {
     let ageTurns: [AgeTurn]
     /// Extras that are windows, which move when samples leave them.
     let windows: [Int32]
+    /// Comparisons of the time for which a condition held with something that does not depend on readings.
+    let windowTurns: [WindowTurn]
     /// What the rule means: rules of equal meaning keep their alerts' state across a reload.
     let meaning: String
     let everyNanoseconds: Int64
@@ -186,9 +188,16 @@ final class RulePlan: Sendable {
         var offsets: [Int64]
     }
 
+    /// `duration_over_time` or `share_over_time` passes a limit while time passes.
+    struct WindowTurn: Sendable {
+        /// The extra that is the window.
+        var window: Int32
+        var limit: Atom.Operand
+    }
+
     init(
         _ rule: Rule, number: Int32, source: Int32, levels: [LevelPlan], extras: [Int32], fields: [Int], texts: TextPlans,
-        ageTurns: [AgeTurn], windows: [Int32]
+        ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn]
     ) {
         self.rule = rule
         self.number = number
@@ -199,6 +208,7 @@ final class RulePlan: Sendable {
         self.texts = texts
         self.ageTurns = ageTurns
         self.windows = windows
+        self.windowTurns = windowTurns
         timing = LifecycleTiming(pending: rule.levels.map(\.pendingDuration.inNanoseconds), keepFiring: rule.keepFiringFor.inNanoseconds)
         meaning = rule.meaning
         everyNanoseconds = rule.every?.inNanoseconds ?? 0

@@ -59,6 +59,15 @@ public struct WindowSet: Sendable {
         return one.tracks[place.track].nextChange(after: now, place.key, one.history)
     }
 
+    /// The first instant after this one at which `duration_over_time` (a limit in nanoseconds) or `share_over_time` passes a limit because time passes;
+    /// nil when that is not before the next change.
+    public func nextTurn(of window: Int, at limit: Double, after now: Instant) -> Instant? {
+        guard plan.windows.indices.contains(window) else { return nil }
+        let place = plan.windows[window]
+        let one = series[place.expression]
+        return one.tracks[place.track].nextTurn(of: place.specification.function, at: limit, after: now, place.key, one.history)
+    }
+
     /// The first change of any window.
     public func nextChange(after now: Instant) -> Instant? {
         var next: Instant?

@@ -132,20 +132,9 @@ extension WindowTrack {
     private func held(
         _ truth: TruthContents, _ function: WindowFunction, _ now: Instant, _ key: Key, _ history: borrowing SampleHistory
     ) -> WindowValue? {
-        let end = key.upper(at: now)
-        let inside = count == 0 ? TruthSummary() : truth.sliding?.summary(history, start: Int(low)) ?? TruthSummary(history, range)
-        var held = inside.trueNanoseconds
-        var knownFrom = inside.count > 0 ? inside.first.at : end
-        if inside.count > 0, inside.last.isTrue { held = held.addingSaturated(max(0, end - inside.last.at)) }
-        if let before = truth.before, let lower = key.lower(at: now) {
-            if before.isTrue { held = held.addingSaturated(max(0, knownFrom - lower)) }
-            knownFrom = lower
-        } else if inside.count == 0 {
-            return nil
-        }
-        if function == .duration { return .duration(held) }
-        let known = end - knownFrom
-        return known > 0 ? .number(min(1, Double(held) / Double(known))) : nil
+        guard let time = heldTime(truth, at: now, key, history) else { return nil }
+        if function == .duration { return .duration(time.held) }
+        return time.known > 0 ? .number(min(1, Double(time.held) / Double(time.known))) : nil
     }
 
     /// When the window changes by the passing of time alone; nil when it does not.

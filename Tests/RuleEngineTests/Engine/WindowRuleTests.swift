@@ -40,8 +40,44 @@ import Testing
         driver.send("t/a", "{\"t\": 10}", at: 10)
         driver.send("t/b", "{\"t\": 50}", at: 10)
         driver.send("t/b", "{\"t\": 50}", at: 100)
-        #expect(driver.log().contains("10s A(a) firing"))
+        // All that is known of a is above 0; of b more than half is since 20 s.
+        #expect(driver.log() == ["1e-09s A(a) firing", "20.000000001s A(b) firing"])
+    }
+
+    @Test func `a rule with every looks at its windows at its instants only`() throws {
+        let driver = try EngineDriver.rule("expr: avg_over_time(t, '10s') > 10\nevery: 10s")
+        driver.send("t/a", "{\"t\": 0}", at: 15)
+        driver.send("t/a", "{\"t\": 20}", at: 20)
+        driver.advance(to: 29.9)
         #expect(driver.log() == [])
+        driver.advance(to: 30)
+        #expect(driver.log() == [])
+        driver.send("t/a", "{\"t\": 20}", at: 31)
+        driver.advance(to: 40)
+        #expect(driver.log() == ["40s A(a) firing"])
+    }
+
+    @Test(arguments: [
+        // On since 100 s: ten minutes of it are full at 700 s, and more than that a nanosecond later.
+        ("expr: duration_over_time(on, '1h') >= duration('10m')", ["700s A(a) firing"]),
+        ("expr: duration_over_time(on, '1h') > duration('10m')", ["700.000000001s A(a) firing"]),
+        ("expr: duration('10m') <= duration_over_time(on, '1h')", ["700s A(a) firing"]),
+        ("expr: duration_over_time(on, '1h') >= vars.hold", []),
+        // Off for 100 s, on since: half of what is known at 200 s.
+        ("expr: share_over_time(on, '1h') >= 0.5", ["200s A(a) firing"]),
+        ("expr: share_over_time(on, '1h') > 0", ["100.000000001s A(a) firing"]),
+        ("expr: share_over_time(on, '5m') == 1", ["400s A(a) firing"]),
+        ("expr: share_over_time(!on, '5m') < 0.2", ["340.000000001s A(a) firing"]),
+        ("expr: share_over_time(on, '1h') >= 0.5\nevery: 1m", ["240s A(a) firing"]),
+    ])
+    func `the time for which a condition held passes a limit while nothing arrives`(_ body: String, _ log: [String]) throws {
+        let driver = try EngineDriver.rule(body)
+        driver.send("t/a", "{\"on\": false}", at: 0)
+        driver.advance(to: 50)
+        _ = driver.log()
+        driver.send("t/a", "{\"on\": true}", at: 100)
+        driver.advance(to: 2000)
+        #expect(driver.log() == log)
     }
 
     @Test func `a retained message is no sample`() throws {
