@@ -6,18 +6,21 @@ import RuleLanguage
 
 /// What the engine costs: time and allocations a reading, memory a rule and a live instance, time to load rules.
 ///
-/// `engine-benchmark [--json] [--quick]`
+/// `engine-benchmark [--json] [--quick] [readings|thresholds|loading|instances] [NUMBER OF RULES]`
 @main
 struct EngineBenchmark {
     static func main() {
         let arguments = CommandLine.arguments.dropFirst()
         let report = Report(isJSON: arguments.contains("--json"))
         let isQuick = arguments.contains("--quick")
-        let counts = [1, 100, 1000, 10_000, 100_000]
-        for count in counts { Readings(rules: count, isQuick: isQuick).measure(report) }
-        Thresholds(isQuick: isQuick).measure(report)
-        Loading(isQuick: isQuick).measure(report)
-        Instances(count: isQuick ? 200_000 : 1_000_000).measure(report)
+        let wanted = arguments.filter { !$0.hasPrefix("--") && Int($0) == nil }
+        func isWanted(_ name: String) -> Bool { wanted.isEmpty || wanted.contains(name) }
+        let chosen = arguments.compactMap { Int($0) }
+        let counts = chosen.isEmpty ? [1, 100, 1000, 10_000, 100_000] : chosen
+        if isWanted("readings") { for count in counts { Readings(rules: count, isQuick: isQuick).measure(report) } }
+        if isWanted("thresholds") { Thresholds(isQuick: isQuick).measure(report) }
+        if isWanted("loading") { Loading(isQuick: isQuick).measure(report) }
+        if isWanted("instances") { Instances(count: isQuick ? 200_000 : 1_000_000).measure(report) }
     }
 }
 

@@ -7,9 +7,13 @@ import CEL
 public final class Engine {
     let context: EngineContext
     var shards: [EngineShard]
-    var router: TopicRouter
+    var router: TopicRouter {
+        didSet { hotRouter = Unmanaged.passUnretained(router) }
+    }
+    /// The router once more, read without counting references: `router` holds it, and nothing replaces that while a reading is taken.
+    private var hotRouter: Unmanaged<TopicRouter>
     /// Rules with `every`, and the next look at subjects that can be forgotten.
-    var clock = TimerQueue()
+    var clock: TimerQueue
     var sweepAt = Instant.distantFuture
     var hasStarted = false
     /// Ordinals of timers that run late, at instants that may have had inputs already.
@@ -21,7 +25,9 @@ public final class Engine {
         let context = EngineContext(plan: plan, settings: settings)
         self.context = context
         shards = (0..<min(max(1, settings.shards), 1024)).map { EngineShard(context: context, number: $0) }
-        router = TopicRouter(plan: plan)
+        router = TopicRouter(plan: plan, shards: shards)
+        hotRouter = Unmanaged.passUnretained(router)
+        clock = TimerQueue(floor: context.timerFloor)
         for shard in shards { for source in shard.sources { shard.fillVariables(of: source) } }
     }
 
@@ -137,13 +143,14 @@ public final class Engine {
     /// At one instant inputs come before timers: what is due at the very instant waits.
     @inline(__always)
     private func beginInput(at instant: Instant) {
-        if earliestTimer < instant { runTimers(before: instant) }
+        if context.timerFloor.instant < instant { runTimers(before: instant) }
         begin(at: max(instant, context.now))
     }
 
     @inline(never)
     private func runTimers(before instant: Instant) {
         if !context.isReadingBacklog { runTimers(upTo: instant + -1) }
+        context.timerFloor.set(to: earliestTimer)
     }
 
     // MARK: Start and reconnect
@@ -192,21 +199,26 @@ public final class Engine {
     /// One message. The caller has made sure that it counts once.
     public func ingest(topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, isRetained: Bool = false, at instant: Instant) {
         beginInput(at: instant)
-        context.counters.readings &+= 1
-        let entry = router.entry(of: topic, in: self)
-        var decoded: Int32 = -1, isDecodable = false
-        for place in Int(entry.first)..<Int(entry.first + entry.count) {
-            let route = router.routes[place]
-            if isRetained, route.isSkippedWhenRetained { continue }
-            let shape = router.shapes[Int(route.shape)]
-            let decoder = router.decoders[Int(shape.decoder)]
-            if shape.decoder != decoded {
-                decoded = shape.decoder
-                isDecodable = decode(decoder, payload)
+        context.readings &+= 1
+        hotRouter._withUnsafeGuaranteedRef { router in
+            let entry = router.entry(of: topic)
+            var decoded: Int32 = -1, isDecodable = false
+            for place in Int(entry.first)..<Int(entry.first + entry.count) {
+                let route = router.routes[place]
+                if isRetained, route.isSkippedWhenRetained { continue }
+                let shape = router.shapes[Int(route.shape)]
+                router.decoderTable[Int(shape.decoder)]._withUnsafeGuaranteedRef { decoder in
+                    if shape.decoder != decoded {
+                        decoded = shape.decoder
+                        isDecodable = decode(decoder, payload)
+                    }
+                    guard isDecodable else { return }
+                    let circumstance = route.circumstance < 0 ? nil : router.circumstances[Int(route.circumstance)]
+                    router.shardTable[Int(route.shard)]._withUnsafeGuaranteedRef { shard in
+                        shard.apply(route, shape, circumstance, decoder, payload, isRetained: isRetained)
+                    }
+                }
             }
-            guard isDecodable else { continue }
-            let circumstance = route.circumstance < 0 ? nil : router.circumstances[Int(route.circumstance)]
-            shards[Int(route.shard)].apply(route, shape, circumstance, decoder, payload, isRetained: isRetained)
         }
     }
 
@@ -300,7 +312,7 @@ public final class Engine {
         earlierNumbersOutOfRange &+= router.numbersOutOfRange
         context.adopt(plan)
         shards = old.map { EngineShard(context: context, number: $0.number) }
-        router = TopicRouter(plan: plan)
+        router = TopicRouter(plan: plan, shards: shards)
         for (before, after) in zip(old, shards) { after.adopt(before, migration) }
         if hasStarted {
             clock.removeAll()
@@ -363,7 +375,7 @@ public final class Engine {
     public func status(of identity: RuleIdentity) -> RuleActivity? {
         guard let rule = context.plan.rules.first(where: { $0.rule.identity == identity }) else { return nil }
         let state = context.ruleStates[Int(rule.number)]
-        var status = RuleActivity(health: state.health, lastError: state.lastError)
+        var status = RuleActivity(health: state.health, lastError: context.lastErrors[rule.number])
         let (count, lastAt) = readings(of: rule)
         status.evaluations = count
         status.lastEvaluationAt = lastAt == .distantPast ? nil : lastAt

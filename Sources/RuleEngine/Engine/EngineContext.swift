@@ -8,7 +8,10 @@ final class EngineContext {
     /// Of the input among those of its instant.
     var ordinal: Int64 = 0
     var effects = EngineEffects()
+    /// All but `readings` and `evaluations`, which are counted at every reading.
     var counters = EngineCounters()
+    var readings: UInt64 = 0
+    var evaluations: UInt64 = 0
     var devices: [String: DeviceEntry] = [:]
     var variables: [String: Document] = [:]
     /// Deadlines of `missing` count from here at the earliest: the last start or reconnect.
@@ -16,10 +19,15 @@ final class EngineContext {
     var nextSubjectOrdinal: Int64 = 0
     /// Between a start or reconnect and the end of its backlog, overdue timers wait.
     var isReadingBacklog = false
-    var ruleStates: [RuleState]
+    let ruleStates: FlatTable<RuleState>
+    /// By the rule's number.
+    var lastErrors: [Int32: String] = [:]
+    let timerFloor = TimerFloor()
     var ownAlerts: [String: OwnAlert] = [:]
     /// When one of them may end; it may turn out that its cause went on.
-    var ownAlertDue = Instant.distantFuture
+    var ownAlertDue = Instant.distantFuture {
+        didSet { timerFloor.lower(to: ownAlertDue) }
+    }
     /// The picture of the state that is being taken.
     var checkpoint: EngineCheckpoint?
     /// Subjects that were refused, by the source's number.
@@ -30,11 +38,10 @@ final class EngineContext {
         var labels: [String: String]
     }
 
-    struct RuleState {
+    struct RuleState: BitwiseCopyable {
         var pendingOrFiring = 0
         var evaluationErrors: UInt64 = 0
         var health = RuleActivity.Health.unknown
-        var lastError: String?
         var refused: UInt64 = 0
         var evaluations: UInt64 = 0
         var lastEvaluationAt = Instant.distantPast
@@ -49,7 +56,7 @@ final class EngineContext {
     init(plan: EvaluationPlan, settings: EngineSettings) {
         self.plan = plan
         self.settings = settings
-        ruleStates = [RuleState](repeating: RuleState(), count: plan.rules.count)
+        ruleStates = FlatTable(plan.rules.map { _ in RuleState() })
         refusedSubjects = [UInt64](repeating: 0, count: plan.sources.count)
     }
 
@@ -68,6 +75,8 @@ final class EngineContext {
     /// The counters, those that are kept apart by rule put together.
     var totals: EngineCounters {
         var totals = counters
+        totals.readings = readings
+        totals.evaluations = evaluations
         for rule in plan.rules {
             let state = ruleStates[Int(rule.number)]
             let name = rule.rule.identity.description

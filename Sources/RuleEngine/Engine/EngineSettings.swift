@@ -31,7 +31,7 @@ public struct EngineCounters: Sendable, Equatable {
 
 /// How a rule is doing, for the API.
 public struct RuleActivity: Sendable, Equatable {
-    public enum Health: String, Sendable { case ok, error, unknown }
+    public enum Health: String, Sendable, BitwiseCopyable { case ok, error, unknown }
     public var health: Health = .unknown
     public var lastError: String?
     public var lastEvaluationAt: Instant?

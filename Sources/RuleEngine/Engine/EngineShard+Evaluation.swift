@@ -13,37 +13,38 @@ extension EngineShard {
     /// The same within an occasion.
     @inline(__always)
     func evaluateNow(_ number: Int32, _ source: SourceState, _ subject: Int32) {
-        let rule = context.plan.rules[Int(number)]
+        let rule = rules[Int(number)]
         if rule.isEvent, occasion.cause != .liveReading { return }
-        context.counters.evaluations &+= 1
+        context.evaluations &+= 1
         var slots = source.slots.row(subject)
         if rule.usesFrame {
             loadFields(source, subject, rule.isEvent ? .carried : .all)
-            loadExtras(rule.extras, source, subject)
+            loadExtras(rule.plan.extras, source, subject)
             slots = frame
         }
         let (isTrue, isKnown) = evaluateConditions(rule, slots)
         if isKnown, context.ruleStates[Int(number)].health != .ok { context.ruleStates[Int(number)].health = .ok }
-        if !rule.ageTurns.isEmpty || !rule.windows.isEmpty { armAges(rule, source, subject) }
+        if rule.movesByItself { armAges(rule.plan, source, subject) }
         if rule.isEvent {
-            if isTrue { occur(rule, source, subject) }
+            if isTrue { occur(rule.plan, source, subject) }
             return
         }
         let alert = source.subjects[Int(subject)].activeAlerts == 0 ? -1 : alertOf[number, subject]
         if alert >= 0 {
+            let rule = rule.plan
             for (place, level) in rule.levels.enumerated() { recoveries[place] = recovery(of: level, conditions[place], slots) }
             step(alert, rule, source, subject)
         } else if isTrue {
-            begin(rule, source, subject)
+            begin(rule.plan, source, subject)
         }
     }
 
     /// Fills `conditions`; whether one of them is true, and whether all have a result.
     @inline(__always)
-    private func evaluateConditions(_ rule: RulePlan, _ slots: UnsafeMutablePointer<Slot>) -> (isTrue: Bool, isKnown: Bool) {
+    private func evaluateConditions(_ rule: RuleTable.Row, _ slots: UnsafeMutablePointer<Slot>) -> (isTrue: Bool, isKnown: Bool) {
         var isTrue = false, isKnown = true
-        for place in 0..<rule.levels.count {
-            let truth = rule.levels[place].condition.truth(slots)
+        for place in 0..<Int(rule.levelCount) {
+            let truth = rule.conditions[place]._withUnsafeGuaranteedRef { $0.truth(slots) }
             conditions[place] = truth
             switch truth {
             case .yes: isTrue = true
@@ -51,7 +52,7 @@ extension EngineShard {
             case .missing: isKnown = false
             case .error:
                 isKnown = false
-                report(rule, rule.levels[place].condition, slots)
+                report(rule.plan, rule.plan.levels[place].condition, slots)
             }
         }
         return (isTrue, isKnown)
@@ -73,7 +74,7 @@ extension EngineShard {
         context.ruleStates[Int(rule.number)].evaluationErrors &+= 1
         guard context.ruleStates[Int(rule.number)].health != .error else { return }
         context.ruleStates[Int(rule.number)].health = .error
-        if case .error(let error) = program.evaluate(slots) { context.ruleStates[Int(rule.number)].lastError = error.message }
+        if case .error(let error) = program.evaluate(slots) { context.lastErrors[rule.number] = error.message }
     }
 
     // MARK: Life cycle

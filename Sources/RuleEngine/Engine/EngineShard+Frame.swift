@@ -22,8 +22,8 @@ extension EngineShard {
     @inline(__always)
     func endOccasion() {
         guard !frameGarbage.isEmpty else { return }
-        for slot in frameGarbage { slot.release() }
-        frameGarbage.removeAll(keepingCapacity: true)
+        for place in frameGarbage.indices { frameGarbage[place].release() }
+        frameGarbage.clear()
     }
 
     @inline(__always)

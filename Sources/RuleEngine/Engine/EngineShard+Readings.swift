@@ -2,11 +2,20 @@ import CEL
 
 extension EngineShard {
     /// Takes a decoded reading into a subject and evaluates the rules whose truth it can have changed.
+    @inline(__always)
     func apply(
         _ route: TopicRoute, _ shape: RouteShape, _ circumstance: RouteCircumstance?, _ decoder: PayloadDecoder,
         _ payload: UnsafeRawBufferPointer, isRetained: Bool
     ) {
-        let source = sources[Int(route.source)]
+        sourceTable[Int(route.source)]._withUnsafeGuaranteedRef { source in
+            apply(route, shape, circumstance, decoder, payload, source, isRetained: isRetained)
+        }
+    }
+
+    private func apply(
+        _ route: TopicRoute, _ shape: RouteShape, _ circumstance: RouteCircumstance?, _ decoder: PayloadDecoder,
+        _ payload: UnsafeRawBufferPointer, _ source: SourceState, isRetained: Bool
+    ) {
         let index = source.index
         let subject = route.subject
         touch(source, subject)
@@ -58,10 +67,7 @@ extension EngineShard {
     @inline(__always)
     private func evaluateCandidates(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?, _ cause: EvaluationCause) {
         guard candidateCount > 0 else { return }
-        if candidateCount > 1 {
-            var found = UnsafeMutableBufferPointer(start: candidates, count: candidateCount)
-            found.sort()
-        }
+        if candidateCount > 1 { sortCandidates() }
         if source.index.readsDeviceOfReading { readingConfigRow = circumstance?.device.map { configRow(of: $0, in: source) } ?? 0 }
         beginOccasion(cause)
         for place in 0..<candidateCount { evaluateNow(candidates[place], source, subject) }
@@ -184,6 +190,27 @@ extension EngineShard {
 
     // MARK: Candidates
 
+    /// A few by insertion: they are mostly in order.
+    @inline(__always)
+    private func sortCandidates() {
+        guard candidateCount <= 24 else { return sortManyCandidates() }
+        for place in 1..<candidateCount {
+            let rule = candidates[place]
+            var hole = place
+            while hole > 0, candidates[hole - 1] > rule {
+                candidates[hole] = candidates[hole - 1]
+                hole -= 1
+            }
+            candidates[hole] = rule
+        }
+    }
+
+    @inline(never)
+    private func sortManyCandidates() {
+        var found = UnsafeMutableBufferPointer(start: candidates, count: candidateCount)
+        found.sort()
+    }
+
     @inline(__always)
     private func beginCandidates() {
         candidateCount = 0
@@ -205,7 +232,7 @@ extension EngineShard {
     @inline(__always)
     private func releaseReplaced() {
         guard !replaced.isEmpty else { return }
-        for slot in replaced { slot.release() }
-        replaced.removeAll(keepingCapacity: true)
+        for place in replaced.indices { replaced[place].release() }
+        replaced.clear()
     }
 }

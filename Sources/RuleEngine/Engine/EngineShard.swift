@@ -31,10 +31,15 @@ final class EngineShard {
     let context: EngineContext
     let number: Int
     let sources: [SourceState]
+    /// The same once more, read without counting references: `sources` holds them.
+    let sourceTable: FlatTable<Unmanaged<SourceState>>
+    /// The plan's rules as evaluations see them: `ruleTable` holds that memory.
+    let rules: UnsafePointer<RuleTable.Row>
+    private let ruleTable: RuleTable
     var alerts: [ActiveAlert] = []
     var freeAlerts: [Int32] = []
     var alertOf = PairTable()
-    var timers = TimerQueue()
+    var timers: TimerQueue
     /// Timers of alerts that are gone: the next alert of the same rule and subject takes its own over, so that flapping does not fill the queue.
     var leftTimers: [TimerKey: Instant] = [:]
     /// The timer of an age that counts; others are out of date.
@@ -45,9 +50,9 @@ final class EngineShard {
     let oldFrame: UnsafeMutablePointer<Slot>
     let conditions: UnsafeMutablePointer<Program.Truth>
     let recoveries: UnsafeMutablePointer<Program.Truth>
-    var frameGarbage: [Slot] = []
+    let frameGarbage = FlatTable<Slot>()
     /// Values that the reading at hand replaced, released after its evaluations.
-    var replaced: [Slot] = []
+    let replaced = FlatTable<Slot>()
     var occasion = Occasion()
     /// The occasion at which an extra was last computed.
     let extraStamp: UnsafeMutablePointer<UInt32>
@@ -66,6 +71,10 @@ final class EngineShard {
         self.number = number
         let plan = context.plan
         sources = plan.sources.indices.map { SourceState(plan: plan.sources[$0], index: plan.indexes[$0], number: Int32($0)) }
+        sourceTable = FlatTable(sources.map(Unmanaged.passUnretained))
+        ruleTable = plan.table
+        rules = plan.table.rows
+        timers = TimerQueue(floor: context.timerFloor)
         extraCount = plan.sources.map(\.extras.count).max() ?? 0
         frame = .allocate(capacity: firstExtraSlot + extraCount)
         frame.initialize(repeating: .missing, count: firstExtraSlot + extraCount)

@@ -1,19 +1,19 @@
 /// Counts readings of a source by the set of fields that they carried, so that a rule's readings can be told when asked: the indexes may pass a rule over.
-struct FieldTally {
+final class FieldTally {
     /// Sets that are told apart; beyond these the rules concerned are counted one by one.
     static let maximumSets = 128
 
     private let words: Int
-    private var sets: [UInt64] = []
-    private var counts: [UInt64] = []
-    private var lastAt: [Instant] = []
+    private let sets = FlatTable<UInt64>()
+    private let counts = FlatTable<UInt64>()
+    private let lastAt = FlatTable<Instant>()
     private var recent = 0
 
     init(fields: Int) { words = (fields + 63) / 64 }
 
     /// Counts a reading; false when its set is new and there is no room for it.
     @inline(__always)
-    mutating func count(_ carried: UnsafePointer<UInt64>, at instant: Instant) -> Bool {
+    func count(_ carried: UnsafePointer<UInt64>, at instant: Instant) -> Bool {
         if recent < counts.count, isSet(recent, carried) {
             counts[recent] &+= 1
             lastAt[recent] = instant
@@ -29,7 +29,7 @@ struct FieldTally {
     }
 
     @inline(never)
-    private mutating func search(_ carried: UnsafePointer<UInt64>, at instant: Instant) -> Bool {
+    private func search(_ carried: UnsafePointer<UInt64>, at instant: Instant) -> Bool {
         for place in counts.indices where isSet(place, carried) {
             recent = place
             counts[place] &+= 1
@@ -38,7 +38,7 @@ struct FieldTally {
         }
         guard counts.count < Self.maximumSets else { return false }
         recent = counts.count
-        sets += UnsafeBufferPointer(start: carried, count: words)
+        sets.append(contentsOf: UnsafeBufferPointer(start: carried, count: words))
         counts.append(1)
         lastAt.append(instant)
         return true

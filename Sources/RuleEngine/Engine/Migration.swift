@@ -46,13 +46,19 @@ extension EngineContext {
     /// Takes a new plan; counts of rules that go on are kept.
     func adopt(_ new: EvaluationPlan) {
         for rule in plan.rules where rule.rule.isEnabled { ruleStates[Int(rule.number)].refused &+= refusedSubjects[Int(rule.source)] }
-        let states = Dictionary(zip(plan.rules.map(\.rule.identity), ruleStates)) { first, _ in first }
-        plan = new
-        ruleStates = new.rules.map { rule in
-            var state = states[rule.rule.identity] ?? RuleState()
+        let numbers = Dictionary(plan.rules.map { ($0.rule.identity, $0.number) }) { first, _ in first }
+        var states: [RuleState] = []
+        var errors: [Int32: String] = [:]
+        for rule in new.rules {
+            let number = numbers[rule.rule.identity]
+            var state = number.map { ruleStates[Int($0)] } ?? RuleState()
             state.pendingOrFiring = 0
-            return state
+            states.append(state)
+            if let number { errors[rule.number] = lastErrors[number] }
         }
+        plan = new
+        ruleStates.replaceAll(with: states)
+        lastErrors = errors
         counters.subjects = 0
         refusedSubjects = [UInt64](repeating: 0, count: new.sources.count)
     }

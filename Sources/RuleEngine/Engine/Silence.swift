@@ -1,5 +1,5 @@
 /// How far the silence of a subject has been dealt with.
-struct Silence {
+struct Silence: BitwiseCopyable {
     /// The last deadline that was dealt with since the last beat, and its rule.
     var handledAt = Instant.distantPast
     var handledRule: Int32 = -1
@@ -9,7 +9,7 @@ struct Silence {
 }
 
 /// The median interval between a subject's readings, learned from the last seven.
-struct Rhythm {
+struct Rhythm: BitwiseCopyable {
     private var intervals: (Int64, Int64, Int64, Int64, Int64, Int64, Int64) = (0, 0, 0, 0, 0, 0, 0)
     private var count: UInt8 = 0
     private var next: UInt8 = 0

@@ -2,7 +2,7 @@ import CEL
 
 /// The subjects of one source in one shard: their keys, last known values and beats.
 final class SourceState {
-    struct Subject {
+    struct Subject: BitwiseCopyable {
         /// Last non-retained reading, or when it was registered.
         var lastBeat = Instant.distantPast
         /// The order in which the engine met its subjects, never given twice; -1: there is no such subject.
@@ -25,13 +25,13 @@ final class SourceState {
     /// Keys: the values of `by`, joined by U+0000, which no topic holds.
     let keys = ByteTable()
     let slots: SlotTable
-    var subjects: [Subject] = []
+    let subjects = FlatTable<Subject>()
     /// When the fields in `plan.ageFields` were set: a row a subject.
-    var setAt: [Instant] = []
+    let setAt = FlatTable<Instant>()
     /// A row a subject, for sources with rules that have `missing`.
-    var silences: [Silence] = []
+    let silences = FlatTable<Silence>()
     /// A row a subject, for sources that learn a deadline.
-    var rhythms: [Rhythm] = []
+    let rhythms = FlatTable<Rhythm>()
     /// A row a subject, for sources with windows.
     var windows: [WindowSet] = []
     /// Values of `plan.configPaths`; row 0 is all missing.
@@ -45,7 +45,7 @@ final class SourceState {
     var isSaving = false
     var unsaved: [UInt64] = []
     /// Readings by the set of fields that they carried.
-    var tally: FieldTally
+    let tally: FieldTally
 
     init(plan: SourcePlan, index: SourceIndex, number: Int32) {
         self.plan = plan
@@ -62,15 +62,15 @@ final class SourceState {
     func add(key: UnsafeRawBufferPointer, ordinal: Int64) -> Int32 {
         let number = keys.insert(key)
         slots.reach(number)
-        if Int(number) >= subjects.count { subjects.append(Subject()) }
+        subjects.extend(to: Int(number) + 1, with: Subject())
         subjects[Int(number)] = Subject(ordinal: ordinal, isUnevaluated: true)
         let ages = plan.ageFields.count
         if ages > 0 {
-            while setAt.count < (Int(number) + 1) * ages { setAt.append(.distantPast) }
+            setAt.extend(to: (Int(number) + 1) * ages, with: .distantPast)
             for place in 0..<ages { setAt[Int(number) * ages + place] = .distantPast }
         }
         if index.hasMissingRules {
-            while silences.count <= Int(number) { silences.append(Silence()) }
+            silences.extend(to: Int(number) + 1, with: Silence())
             silences[Int(number)] = Silence()
         }
         if let windowPlan = plan.windowPlan {
@@ -78,7 +78,7 @@ final class SourceState {
             windows[Int(number)] = WindowSet(windowPlan)
         }
         if index.learnsIntervals {
-            while rhythms.count <= Int(number) { rhythms.append(Rhythm()) }
+            rhythms.extend(to: Int(number) + 1, with: Rhythm())
             rhythms[Int(number)] = Rhythm()
         }
         return number

@@ -36,11 +36,23 @@ struct TimerKey: Hashable {
     var ordinal: Int64
 }
 
+/// An instant before which no timer of an engine is due, however many queues there are: one look at a reading, mostly.
+final class TimerFloor {
+    private(set) var instant = Instant.distantFuture
+
+    @inline(__always) func lower(to due: Instant) { if due < instant { instant = due } }
+    /// What is due next has been looked up.
+    func set(to due: Instant) { instant = due }
+}
+
 /// Timers by their instants.
 struct TimerQueue {
+    private let floor: TimerFloor
     private var heap = Heap<Timer>()
     /// When the first is due; `distantFuture` when there is none.
     private(set) var nextDue = Instant.distantFuture
+
+    init(floor: TimerFloor) { self.floor = floor }
 
     var next: Timer? { heap.min }
     var count: Int { heap.count }
@@ -49,7 +61,9 @@ struct TimerQueue {
 
     mutating func add(_ timer: Timer) {
         heap.insert(timer)
-        if timer.due < nextDue { nextDue = timer.due }
+        guard timer.due < nextDue else { return }
+        nextDue = timer.due
+        floor.lower(to: timer.due)
     }
 
     mutating func popFirst() -> Timer? {

@@ -1,7 +1,7 @@
 import CEL
 
 /// What a topic leads to in one shard: the subject of a source.
-struct TopicRoute {
+struct TopicRoute: BitwiseCopyable {
     var source: Int32
     var subject: Int32
     /// The subject's ordinal when the route was made: a subject that was forgotten since has another, or none.
@@ -15,21 +15,14 @@ struct TopicRoute {
 }
 
 /// Where the fields of a source stand in a decoded row: the same for all topics that match the same filters.
-final class RouteShape {
+struct RouteShape: BitwiseCopyable {
     let decoder: Int32
-    /// Column of the decoded row → field of the source.
-    let columns: [(column: Int32, field: Int32)]
+    /// Column of the decoded row → field of the source. The router's memory, as is `timeFields`.
+    let columns: UnsafeBufferPointer<(column: Int32, field: Int32)>
     /// The column of a payload that is one scalar, where `value_as` renames it, and the field that it becomes (-1: no rule reads it).
     let scalar: (column: Int32, field: Int32)?
     /// Fields that hold the reading's own times.
-    let timeFields: [Int32]
-
-    init(decoder: Int32, columns: [(column: Int32, field: Int32)], scalar: (column: Int32, field: Int32)?, timeFields: [Int32]) {
-        self.decoder = decoder
-        self.columns = columns
-        self.scalar = scalar
-        self.timeFields = timeFields
-    }
+    let timeFields: UnsafeBufferPointer<Int32>
 }
 
 /// What follows from a topic and does not identify the instance.
@@ -48,9 +41,12 @@ final class RouteCircumstance {
 }
 
 /// From a topic to what is wanted of it. Topics are remembered, so that their filters are looked at once.
+///
+/// Shards, their sources and decoders are reached without counting references: the router holds the shards, which hold their sources, and the
+/// decoders, for as long as it lives.
 final class TopicRouter {
     /// Routes of a topic in `routes`, those of one decoder together.
-    struct Entry {
+    struct Entry: BitwiseCopyable {
         var first: Int32
         var count: Int32
     }
@@ -67,27 +63,41 @@ final class TopicRouter {
     }
 
     private let plan: EvaluationPlan
+    private let shards: [EngineShard]
+    let shardTable: FlatTable<Unmanaged<EngineShard>>
     private let topics = ByteTable()
-    private var entries: [Entry] = []
-    private(set) var routes: [TopicRoute] = []
-    private(set) var shapes: [RouteShape] = []
+    private let entries = FlatTable<Entry>()
+    let routes = FlatTable<TopicRoute>()
+    let shapes = FlatTable<RouteShape>()
     private(set) var circumstances: [RouteCircumstance] = []
-    private(set) var decoders: [PayloadDecoder] = []
+    private var decoders: [PayloadDecoder] = []
+    let decoderTable = FlatTable<Unmanaged<PayloadDecoder>>()
     private var decoderPlaces: [DecoderKey: Int32] = [:]
     private var shapePlaces: [ShapeKey: Int32] = [:]
     /// Routes that no entry leads to any more.
     private var abandonedRoutes = 0
     static let maximumTopics = 2_000_000
 
-    init(plan: EvaluationPlan) { self.plan = plan }
+    init(plan: EvaluationPlan, shards: [EngineShard]) {
+        self.plan = plan
+        self.shards = shards
+        shardTable = FlatTable(shards.map(Unmanaged.passUnretained))
+    }
+
+    deinit {
+        for place in shapes.indices {
+            shapes[place].columns.deallocate()
+            shapes[place].timeFields.deallocate()
+        }
+    }
 
     var numbersOutOfRange: UInt64 { decoders.reduce(0) { $0 + UInt64($1.numbersOutOfRange) } }
 
     /// Forgets the topics.
     private func forget() {
         topics.removeAll()
-        entries.removeAll()
-        routes.removeAll()
+        entries.replaceAll(with: [])
+        routes.replaceAll(with: [])
         circumstances.removeAll()
         abandonedRoutes = 0
     }
@@ -98,22 +108,25 @@ final class TopicRouter {
 
     /// The routes of a topic; all of them lead to subjects that exist.
     @inline(__always)
-    func entry(of topic: UnsafeRawBufferPointer, in engine: Engine) -> Entry {
+    func entry(of topic: UnsafeRawBufferPointer) -> Entry {
         let known = topics.find(topic)
-        guard known >= 0 else { return make(topic, engine, replacing: -1) }
+        guard known >= 0 else { return make(topic, replacing: -1) }
         let entry = entries[Int(known)]
-        for place in Int(entry.first)..<Int(entry.first + entry.count) where !isValid(routes[place], engine) {
-            return make(topic, engine, replacing: known)
+        for place in Int(entry.first)..<Int(entry.first + entry.count) where !isValid(routes[place]) {
+            return make(topic, replacing: known)
         }
         return entry
     }
 
     @inline(__always)
-    private func isValid(_ route: TopicRoute, _ engine: Engine) -> Bool {
-        engine.shards[Int(route.shard)].sources[Int(route.source)].subjects[Int(route.subject)].ordinal == route.ordinal
+    private func isValid(_ route: TopicRoute) -> Bool {
+        shardTable[Int(route.shard)]._withUnsafeGuaranteedRef { shard in
+            shard.sourceTable[Int(route.source)]._withUnsafeGuaranteedRef { $0.subjects[Int(route.subject)].ordinal == route.ordinal }
+        }
     }
 
-    private func make(_ topic: UnsafeRawBufferPointer, _ engine: Engine, replacing known: Int32) -> Entry {
+    @inline(never)
+    private func make(_ topic: UnsafeRawBufferPointer, replacing known: Int32) -> Entry {
         var known = known
         if topics.count >= Self.maximumTopics || abandonedRoutes > 1_000_000 || circumstances.count > Self.maximumTopics * 2 {
             forget()
@@ -123,11 +136,11 @@ final class TopicRouter {
         var isComplete = true
         var made: [TopicRoute] = []
         for target in targets(of: name) {
-            if let route = route(target, name, engine) { made.append(route) } else { isComplete = false }
+            if let route = route(target, name) { made.append(route) } else { isComplete = false }
         }
         made.sort { (shapes[Int($0.shape)].decoder, $0.source) < (shapes[Int($1.shape)].decoder, $1.source) }
         let entry = Entry(first: Int32(routes.count), count: Int32(made.count))
-        routes += made
+        for route in made { routes.append(route) }
         if known >= 0 {
             abandonedRoutes += Int(entries[Int(known)].count)
             entries[Int(known)] = entry
@@ -153,14 +166,14 @@ final class TopicRouter {
         return found.values.sorted { $0.source < $1.source }
     }
 
-    private func route(_ target: EvaluationPlan.TopicTarget, _ topic: String, _ engine: Engine) -> TopicRoute? {
+    private func route(_ target: EvaluationPlan.TopicTarget, _ topic: String) -> TopicRoute? {
         let source = plan.sources[Int(target.source)]
         let subscription = source.key.subscriptions[Int(target.subscription)]
         let captures = Dictionary(zip(subscription.filter.captures, subscription.filter.captured(from: topic))) { first, _ in first }
         let key = source.key.by.map { captures[$0] ?? "" }
-        let shard = Self.shard(of: SourceState.keyBytes(key), among: engine.shards.count)
-        let state = engine.shards[shard].sources[Int(target.source)]
-        guard let subject = engine.shards[shard].subject(of: state, key: key) else { return nil }
+        let shard = Self.shard(of: SourceState.keyBytes(key), among: shards.count)
+        let state = shards[shard].sources[Int(target.source)]
+        guard let subject = shards[shard].subject(of: state, key: key) else { return nil }
         return TopicRoute(
             source: target.source, subject: subject, ordinal: state.subjects[Int(subject)].ordinal,
             shape: shape(target, source, subscription, captures), circumstance: circumstance(source, subscription, topic, captures),
@@ -188,10 +201,16 @@ final class TopicRouter {
         let valueColumn = decoders[Int(decoder)].paths.firstIndex(of: .member("value")).map { Int32($0) } ?? -1
         shapes.append(
             RouteShape(
-                decoder: decoder, columns: columns, scalar: subscription.valueAs == nil ? nil : (valueColumn, scalarField),
-                timeFields: timeFields))
+                decoder: decoder, columns: Self.frozen(columns), scalar: subscription.valueAs == nil ? nil : (valueColumn, scalarField),
+                timeFields: Self.frozen(timeFields)))
         shapePlaces[key] = Int32(shapes.count - 1)
         return Int32(shapes.count - 1)
+    }
+
+    private static func frozen<Element: BitwiseCopyable>(_ elements: [Element]) -> UnsafeBufferPointer<Element> {
+        let buffer = UnsafeMutableBufferPointer<Element>.allocate(capacity: elements.count)
+        _ = buffer.initialize(from: elements)
+        return UnsafeBufferPointer(buffer)
     }
 
     private func circumstance(_ source: SourcePlan, _ subscription: TopicSubscription, _ topic: String, _ captures: [String: String])
@@ -217,7 +236,9 @@ final class TopicRouter {
         let wanted = subscription.valueAs == nil || paths.contains(.member("value")) ? paths : paths + [.member("value")]
         let key = DecoderKey(paths: wanted, decoder: subscription.decoder)
         if let place = decoderPlaces[key] { return place }
-        decoders.append(PayloadDecoder(paths: wanted, decoder: subscription.decoder))
+        let made = PayloadDecoder(paths: wanted, decoder: subscription.decoder)
+        decoders.append(made)
+        decoderTable.append(Unmanaged.passUnretained(made))
         decoderPlaces[key] = Int32(decoders.count - 1)
         return Int32(decoders.count - 1)
     }

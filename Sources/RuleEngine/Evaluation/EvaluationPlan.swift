@@ -6,6 +6,7 @@ public final class EvaluationPlan: Sendable {
     let rules: [RulePlan]
     let sources: [SourcePlan]
     let indexes: [SourceIndex]
+    let table: RuleTable
     let strings: InternedStrings
     let trie: TopicTrie<TopicTarget>
 
@@ -20,6 +21,7 @@ public final class EvaluationPlan: Sendable {
         self.rules = rules
         self.sources = sources
         indexes = sources.map(SourceIndex.init)
+        table = RuleTable(rules)
         self.strings = strings
         var trie = TopicTrie<TopicTarget>()
         for (number, source) in sources.enumerated() {

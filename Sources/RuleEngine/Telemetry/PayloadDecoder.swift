@@ -50,7 +50,7 @@ final class PayloadDecoder {
     /// A column a path.
     let row: UnsafeMutablePointer<DecodedField>
     /// Columns to clear before the next payload.
-    private var listed: [Int32] = []
+    private let listed = FlatTable<Int32>()
     /// Whether the last payload was one scalar or plain text, not an object or array.
     private(set) var isScalar = false
     /// Numbers beyond double's range that were passed over, ever.
@@ -62,7 +62,8 @@ final class PayloadDecoder {
         self.decoder = decoder
         row = .allocate(capacity: max(1, paths.count))
         row.initialize(repeating: DecodedField(), count: paths.count)
-        listed.reserveCapacity(paths.count)
+        listed.extend(to: paths.count, with: 0)
+        listed.clear()
         let tree = PathTree(paths)
         nodes = .allocate(capacity: tree.nodes.count)
         steps = .allocate(capacity: max(1, tree.nodes.count))
@@ -113,8 +114,8 @@ final class PayloadDecoder {
 
     @inline(__always)
     private func clear() {
-        for column in listed { row[Int(column)] = DecodedField() }
-        listed.removeAll(keepingCapacity: true)
+        for place in listed.indices { row[Int(listed[place])] = DecodedField() }
+        listed.clear()
         isScalar = false
     }
 

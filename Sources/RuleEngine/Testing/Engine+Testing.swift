@@ -16,13 +16,13 @@ extension Engine {
         } else {
             context.ordinal += 1
         }
-        context.counters.readings &+= 1
-        let entry = router.entry(of: topic, in: self)
+        context.readings &+= 1
+        let entry = router.entry(of: topic)
         for place in Int(entry.first)..<Int(entry.first + entry.count) {
             let route = router.routes[place]
             if isRetained, route.isSkippedWhenRetained { continue }
             let shape = router.shapes[Int(route.shape)]
-            let decoder = router.decoders[Int(shape.decoder)]
+            let decoder = router.decoderTable[Int(shape.decoder)].takeUnretainedValue()
             guard (try? decoder.decode(payload)) != nil else { continue }
             for (column, path) in decoder.paths.enumerated() where decoder.row[column].kind == .null {
                 guard let member = nonFinite.first(where: { $0.path == path.elements }) else { continue }
@@ -81,7 +81,7 @@ extension Engine {
     ///
     /// - Parameter active: the instances that were not inactive before the reading, by rule and subject; brought up to date.
     func measure(topic: UnsafeRawBufferPointer, active: inout Set<UInt64>, into coverage: inout RuleCoverage) {
-        let entry = router.entry(of: topic, in: self)
+        let entry = router.entry(of: topic)
         for place in Int(entry.first)..<Int(entry.first + entry.count) {
             let route = router.routes[place]
             let shard = shards[Int(route.shard)]
