@@ -15,10 +15,12 @@ final class EngineDriver {
         }
     }
 
-    static func plan(_ yaml: String, environment: Environment = RuleLanguageEnvironment.standard) throws -> EvaluationPlan {
+    static func plan(
+        _ yaml: String, environment: Environment = RuleLanguageEnvironment.standard, surroundings: Surroundings = .unknown
+    ) throws -> EvaluationPlan {
         let loaded = RuleLoader(environment: environment).load(files: [RuleLoader.Source(name: "rules.yaml", bytes: Array(yaml.utf8))])
         guard let catalog = loaded.catalog else { throw Refused(diagnostics: loaded.diagnostics) }
-        let compiled = EvaluationPlan.compile(catalog, environment: environment)
+        let compiled = EvaluationPlan.compile(catalog, environment: environment, surroundings: surroundings)
         guard let plan = compiled.plan else { throw Refused(diagnostics: compiled.diagnostics) }
         return plan
     }
@@ -36,12 +38,12 @@ final class EngineDriver {
     /// The engine has started, and its backlog is read, at `start`.
     init(
         _ yaml: String, shards: Int = 1, maximumInstances: Int = 1_000_000, start: Double? = 0,
-        environment: Environment = RuleLanguageEnvironment.standard
+        environment: Environment = RuleLanguageEnvironment.standard, surroundings: Surroundings = .unknown
     ) throws {
         var settings = EngineSettings()
         settings.shards = shards
         settings.maximumInstances = maximumInstances
-        engine = Engine(plan: try Self.plan(yaml, environment: environment), settings: settings)
+        engine = Engine(plan: try Self.plan(yaml, environment: environment, surroundings: surroundings), settings: settings)
         if let start {
             engine.connected(at: Self.instant(start))
             engine.backlogEnded(at: Self.instant(start))

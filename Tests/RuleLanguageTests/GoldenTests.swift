@@ -9,6 +9,7 @@ import Testing
 @Suite struct GoldenTests {
     static let here = URL(filePath: #filePath).deletingLastPathComponent()
     static let folder = here.appending(path: "Golden")
+    static let plans = here.appending(path: "GoldenPlans")
     static let notifications = here.appending(path: "GoldenNotifications")
 
     static func names(in folder: URL) -> [String] {
@@ -25,6 +26,17 @@ import Testing
     @Test(arguments: names) func `a mistake in rules is told as recorded`(_ name: String) throws {
         try check(name, in: Self.folder, file: "rules.yaml") { loader.load(files: [$0]).diagnostics }
     }
+
+    @Test(arguments: names(in: plans)) func `what only the whole of the rules shows is told as recorded`(_ name: String) throws {
+        try check(name, in: Self.plans, file: "rules.yaml") { source in
+            let loaded = loader.load(files: [source])
+            return loaded.diagnostics
+                + (loaded.catalog.map { EvaluationPlan.compile($0, surroundings: Self.surroundings).diagnostics } ?? [])
+        }
+    }
+
+    private static let surroundings = Surroundings(
+        zones: ["home": .init(centre: GeoPoint(latitude: 59.9, longitude: 10.7)!, radius: 200)])
 
     @Test(arguments: names(in: notifications)) func `a mistake in notifications is told as recorded`(_ name: String) throws {
         try check(name, in: Self.notifications, file: "notifications.yaml") { notificationReader.read($0).diagnostics }

@@ -61,6 +61,9 @@ struct LocalDay {
     /// The offset, when clocks do not change around the day.
     var onlyOffset: Int64? { stretches.count == 1 ? stretches[0].offset : nil }
 
+    /// The instants (seconds since 1970) around the day at which clocks are set forward or back.
+    var changes: [Int64] { stretches.dropFirst().map(\.start) }
+
     /// The instants (seconds since 1970) at which clocks show a local time: two in an hour that comes twice. For a local time that clocks skip, the first
     /// instant after the gap.
     func instants(ofLocal local: Int64) -> [Int64] {

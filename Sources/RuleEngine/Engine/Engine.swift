@@ -248,11 +248,16 @@ public final class Engine {
     // MARK: Changes from outside
 
     /// The effective configuration of a device; nil: it is not registered any more.
-    public func setDevice(_ id: String, config: Document?, labels: [String: String] = [:], at instant: Instant) {
+    ///
+    /// - Parameter location: of the device; nil: what `config` says, `location: {latitude, longitude}`, or else the server's.
+    public func setDevice(
+        _ id: String, config: Document?, labels: [String: String] = [:], location: GeoPoint? = nil, at instant: Instant
+    ) {
         beginInput(at: instant)
         guard let config else { return removeDevice(id) }
-        let earlier = context.devices.updateValue(EngineContext.DeviceEntry(config: config, labels: labels), forKey: id)
-        if earlier.map({ $0.config == config && $0.labels == labels }) ?? false { return }
+        let entry = EngineContext.DeviceEntry(config: config, labels: labels, location: location ?? GeoPoint(config["location"]))
+        let earlier = context.devices.updateValue(entry, forKey: id)
+        if earlier == entry { return }
         evaluate(shards.flatMap { $0.deviceChanged(id) }, .change)
         if earlier == nil { registerForSilence(id) }
     }

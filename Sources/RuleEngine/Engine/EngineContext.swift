@@ -33,9 +33,11 @@ final class EngineContext {
     /// Subjects that were refused, by the source's number.
     var refusedSubjects: [UInt64]
 
-    struct DeviceEntry {
+    struct DeviceEntry: Equatable {
         var config: Document
         var labels: [String: String]
+        /// Its own, or what its configuration says.
+        var location: GeoPoint?
     }
 
     struct RuleState: BitwiseCopyable {

@@ -24,7 +24,10 @@ extension EngineShard {
         }
         let (isTrue, isKnown) = evaluateConditions(rule, slots)
         if isKnown, context.ruleStates[Int(number)].health != .ok { context.ruleStates[Int(number)].health = .ok }
-        if rule.movesByItself { armAges(rule.plan, source, subject) }
+        if rule.movesByItself {
+            armAges(rule.plan, source, subject)
+            armClock(rule.plan, source, subject)
+        }
         if rule.isEvent {
             if isTrue { occur(rule.plan, source, subject) }
             return

@@ -80,6 +80,10 @@ extension EngineShard {
             let set = source.setAt[Int(subject) * source.plan.ageFields.count + place]
             return set == .distantPast ? .missing : Slot(durationNanoseconds: max(0, context.now - set))
         case .binding(let program): return result(of: program, frame)
+        case .calendar(let place):
+            source.calendarAnswers[place].refresh(source.plan.calendars[place], at: context.now)
+            return Slot(source.calendarAnswers[place].isTrue)
+        case .sun(let member): return sun(member, source, subject)
         case .window(let number): return Slot(source.windows[Int(subject)].value(of: number, at: context.now))
         case .previous(let program):
             guard occasion.cause == .liveReading, isAnyCarried(extra.fields) else { return .missing }
@@ -97,7 +101,7 @@ extension EngineShard {
         }
     }
 
-    private func configRow(_ source: SourceState, _ subject: Int32) -> Int32 {
+    func configRow(_ source: SourceState, _ subject: Int32) -> Int32 {
         source.plan.hasFixedDevice ? source.subjects[Int(subject)].configRow : readingConfigRow
     }
 

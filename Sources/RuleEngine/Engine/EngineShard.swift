@@ -44,6 +44,9 @@ final class EngineShard {
     var leftTimers: [TimerKey: Instant] = [:]
     /// The timer of an age that counts; others are out of date.
     var ageTimers: [TimerKey: Instant] = [:]
+    /// The same for the timers of calendars and the sun.
+    var clockTimers: [TimerKey: Instant] = [:]
+    var sunTimes = SunTimes()
 
     // Memory that is used again for every evaluation.
     let frame: UnsafeMutablePointer<Slot>
@@ -146,6 +149,7 @@ final class EngineShard {
         let row = Int32(source.deviceOfConfigRow.count)
         source.configRowOfDevice[device] = row
         source.deviceOfConfigRow.append(device)
+        source.locationOfConfigRow.append(nil)
         source.subjectsOfConfigRow.append([])
         source.configRows.reach(row)
         fillConfigRow(row, of: source)
@@ -154,6 +158,7 @@ final class EngineShard {
 
     func fillConfigRow(_ row: Int32, of source: SourceState) {
         source.configRows.clear(row)
+        source.locationOfConfigRow[Int(row)] = context.devices[source.deviceOfConfigRow[Int(row)]]?.location
         guard let device = context.devices[source.deviceOfConfigRow[Int(row)]] else { return }
         for (place, path) in source.plan.configPaths.enumerated() {
             source.configRows.row(row)[place] = context.slot(path, in: device.config)
@@ -270,6 +275,11 @@ final class EngineShard {
             if isOfSubject { touch(source, timer.subject) }
             ageTimers[key] = nil
             return isOfSubject
+        case .turn:
+            guard clockTimers[key] == timer.due else { return false }
+            if isOfSubject { touch(source, timer.subject) }
+            clockTimers[key] = nil
+            return isOfSubject
         case .silence: return isOfSubject && isSilenceDue(timer, source)
         case .clock: return true
         }
@@ -281,7 +291,7 @@ final class EngineShard {
         touch(source, timer.subject)
         switch timer.kind {
         case .alert: stepOnTime(alertOf[timer.rule, timer.subject])
-        case .age: evaluate(timer.rule, source, timer.subject, .timer)
+        case .age, .turn: evaluate(timer.rule, source, timer.subject, .timer)
         case .silence: runSilence(timer, source)
         case .clock: break
         }

@@ -187,7 +187,7 @@ extension EngineShard {
             guard rule.rule.isEnabled, rule.everyNanoseconds == 0, !rule.isEvent else { return [] }
             guard
                 migration.changed[Int(rule.number)]
-                    || !(rule.ageTurns.isEmpty && rule.windows.isEmpty) && !migration.isRekeyed[Int(rule.number)]
+                    || rule.turnsByTime && !migration.isRekeyed[Int(rule.number)]
             else { return [] }
             return evaluations(of: [rule.number], in: sources[Int(rule.source)])
         }
@@ -207,10 +207,7 @@ extension EngineShard {
     private func readsDevice(_ rule: RulePlan, _ source: SourceState) -> Bool {
         rule.everyNanoseconds == 0
             && rule.extras.contains { place in
-                switch source.plan.extras[Int(place)].kind {
-                case .config, .deviceLabel: true
-                default: false
-                }
+                source.plan.extras[Int(place)].kind.isOfDevice
             }
     }
 
@@ -271,6 +268,7 @@ extension EngineShard {
         alerts[Int(alert)].labels = labels(fixed: fixed, rule, record.key, nil)
         if lifecycle.isMissing { source.subjects[Int(subject)].hasFallenSilent = true }
         arm(alert)
+        armClock(afterRestoring: rule, source, subject)
         return true
     }
 }

@@ -38,6 +38,10 @@ final class SourceState {
     let configRows: SlotTable
     var configRowOfDevice: [String: Int32] = [:]
     var deviceOfConfigRow: [String] = [""]
+    /// Where the device of a row stands, for sources that look at the sun.
+    var locationOfConfigRow: [GeoPoint?] = [nil]
+    /// In the order of `plan.calendars`.
+    var calendarAnswers: [CalendarAnswer]
     /// Subjects whose device a row is of.
     var subjectsOfConfigRow: [[Int32]] = [[]]
     let variables: SlotTable
@@ -54,6 +58,7 @@ final class SourceState {
         slots = SlotTable(width: plan.fields.count)
         configRows = SlotTable(width: plan.configPaths.count)
         configRows.reach(0)
+        calendarAnswers = plan.calendars.map { _ in CalendarAnswer() }
         variables = SlotTable(width: plan.variablePaths.count)
         variables.reach(0)
         tally = FieldTally(fields: plan.fields.count)

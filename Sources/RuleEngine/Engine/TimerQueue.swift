@@ -11,6 +11,8 @@ struct Timer: Comparable {
         case age
         /// A subject may have fallen silent.
         case silence
+        /// Something in a condition turns by the clock: a calendar, the sun.
+        case turn
     }
     var due: Instant
     /// Ordinal of the subject: in the order in which instances came, the same for any number of shards. -1 when there is none.

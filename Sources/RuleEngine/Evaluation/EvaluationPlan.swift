@@ -8,6 +8,7 @@ public final class EvaluationPlan: Sendable {
     let indexes: [SourceIndex]
     let table: RuleTable
     let strings: InternedStrings
+    let surroundings: Surroundings
     let trie: TopicTrie<TopicTarget>
 
     /// One subscription of one source.
@@ -16,7 +17,10 @@ public final class EvaluationPlan: Sendable {
         var subscription: Int16
     }
 
-    init(catalog: RuleCatalog, rules: [RulePlan], sources: [SourcePlan], strings: InternedStrings) {
+    init(
+        catalog: RuleCatalog, rules: [RulePlan], sources: [SourcePlan], strings: InternedStrings, surroundings: Surroundings = .unknown
+    ) {
+        self.surroundings = surroundings
         self.catalog = catalog
         self.rules = rules
         self.sources = sources

@@ -2,9 +2,10 @@ public import CEL
 
 extension EvaluationPlan {
     /// Compiles a catalogue: names resolved, types checked, indexes built. With errors there is no plan; warnings come along with one.
-    public static func compile(_ catalog: RuleCatalog, environment: Environment = RuleLanguageEnvironment.standard) -> (
-        plan: EvaluationPlan?, diagnostics: [Diagnostic]
-    ) {
+    public static func compile(
+        _ catalog: RuleCatalog, environment: Environment = RuleLanguageEnvironment.standard, surroundings: Surroundings = .unknown
+    ) -> (plan: EvaluationPlan?, diagnostics: [Diagnostic]) {
+        let environment = environment.adding(zones: surroundings.zones)
         let strings = InternedStrings()
         var builders: [SourceBuilder] = []
         var places: [SourceKey: Int] = [:]
@@ -17,7 +18,8 @@ extension EvaluationPlan {
                 places[key] = place
                 builders.append(SourceBuilder(key))
             }
-            let scope = RuleScope(rule: rule, source: builders[place], environment: environment, strings: strings)
+            let scope = RuleScope(
+                rule: rule, source: builders[place], environment: environment, strings: strings, surroundings: surroundings)
             let plan = RuleCompiler(scope: scope).plan(number: Int32(rules.count), source: Int32(place))
             diagnostics += scope.diagnostics
             if let plan { rules.append(plan) }
@@ -32,7 +34,10 @@ extension EvaluationPlan {
                 builder.plan.thresholds[field].sort { ($0.value, $0.rule) < ($1.value, $1.rule) }
             }
         }
-        return (EvaluationPlan(catalog: catalog, rules: rules, sources: builders.map(\.plan), strings: strings), found)
+        return (
+            EvaluationPlan(catalog: catalog, rules: rules, sources: builders.map(\.plan), strings: strings, surroundings: surroundings),
+            found
+        )
     }
 }
 
@@ -75,7 +80,8 @@ struct RuleCompiler {
             firingActions: firing, resolvedActions: resolved)
         return RulePlan(
             rule, number: number, source: source, levels: levels, extras: extras.sorted(), fields: fields.sorted(), texts: texts,
-            ageTurns: ageTurns(programs), windows: windows(extras), windowTurns: windowTurns(programs))
+            ageTurns: ageTurns(programs, extras), windows: windows(extras), windowTurns: windowTurns(programs, extras),
+            clockTurns: clockTurns(programs, extras))
     }
 
     private func template(_ template: Template) -> TemplatePlan? {
@@ -128,13 +134,9 @@ struct RuleCompiler {
     }
 
     /// `duration_over_time(condition, d) > x` and the like, where `x` does not depend on readings.
-    private func windowTurns(_ programs: [Program]) -> [RulePlan.WindowTurn] {
+    private func windowTurns(_ programs: [Program], _ extras: Set<Int32>) -> [RulePlan.WindowTurn] {
         guard looksBetweenReadings else { return [] }
-        return programs.flatMap(\.comparisons).flatMap { comparison -> [RulePlan.WindowTurn] in
-            var turns = turn(comparison.slot, at: comparison.right).map { [$0] } ?? []
-            if case .slot(let right) = comparison.right { turns += turn(right, at: .slot(comparison.slot)).map { [$0] } ?? [] }
-            return turns
-        }
+        return comparisons(programs, extras).compactMap { turn($0.slot, at: $0.right) }
     }
 
     private func turn(_ slot: Int, at limit: Atom.Operand) -> RulePlan.WindowTurn? {
@@ -147,15 +149,46 @@ struct RuleCompiler {
         return RulePlan.WindowTurn(window: Int32(slot - firstExtraSlot), limit: limit)
     }
 
+    /// Every comparison that the conditions make, those in `let` too, each way round.
+    private func comparisons(_ programs: [Program], _ extras: Set<Int32>) -> [(slot: Int, comparison: Comparison, right: Atom.Operand)] {
+        let bindings = extras.sorted().compactMap { place -> Program? in
+            if case .binding(let program) = scope.source.plan.extras[Int(place)].kind { program } else { nil }
+        }
+        return (programs + bindings).flatMap(\.comparisons).flatMap { found in
+            var both = [(found.slot, found.comparison, found.right)]
+            if case .slot(let right) = found.right { both.append((right, found.comparison.mirrored, .slot(found.slot))) }
+            return both
+        }
+    }
+
     /// `age(x) > d`: when the comparison turns, where `d` does not depend on readings.
-    private func ageTurns(_ programs: [Program]) -> [RulePlan.AgeTurn] {
+    private func ageTurns(_ programs: [Program], _ extras: Set<Int32>) -> [RulePlan.AgeTurn] {
         guard looksBetweenReadings else { return [] }
-        return programs.flatMap(\.comparisons).flatMap { comparison -> [RulePlan.AgeTurn] in
-            var turns = turn(comparison.slot, comparison.comparison, comparison.right).map { [$0] } ?? []
-            if case .slot(let right) = comparison.right {
-                turns += turn(right, comparison.comparison.mirrored, .slot(comparison.slot)).map { [$0] } ?? []
+        return comparisons(programs, extras).compactMap { turn($0.slot, $0.comparison, $0.right) }
+    }
+
+    /// What turns by the clock.
+    private func clockTurns(_ programs: [Program], _ extras: Set<Int32>) -> [RulePlan.ClockTurn] {
+        guard looksBetweenReadings else { return [] }
+        var turns: [RulePlan.ClockTurn] = []
+        for place in extras.sorted() {
+            switch scope.source.plan.extras[Int(place)].kind {
+            case .calendar(let calendar): turns.append(.calendar(calendar))
+            case .sun(.isUp), .sun(.nextRise), .sun(.nextSet): turns.append(.horizon)
+            default: continue
             }
-            return turns
+        }
+        turns += comparisons(programs, extras).compactMap { elevationTurn($0.slot, $0.right) }
+        return turns.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    private func elevationTurn(_ slot: Int, _ right: Atom.Operand) -> RulePlan.ClockTurn? {
+        guard slot >= firstExtraSlot, case .sun(.elevation) = scope.source.plan.extras[slot - firstExtraSlot].kind else { return nil }
+        switch right {
+        case .constant(let constant): return constant.finiteNumber.map { .elevation($0) }
+        case .slot(let other):
+            guard other >= firstExtraSlot, scope.source.plan.extras[other - firstExtraSlot].fields.isEmpty else { return nil }
+            return .elevationInSlot(other)
         }
     }
 
@@ -241,7 +274,7 @@ extension SourcePlan {
         onPresence = [[Int32]](repeating: [], count: fields.count)
         onChange = onPresence
         thresholds = [[Threshold]](repeating: [], count: fields.count)
-        usesDevices = !configPaths.isEmpty || extras.contains { if case .deviceLabel = $0.kind { true } else { false } }
+        usesDevices = !configPaths.isEmpty || extras.contains { $0.kind.isOfDevice }
         let keyed = Set(key.by)
         hasFixedDevice = key.subscriptions.allSatisfy { subscription in
             guard let parts = subscription.device else {
@@ -282,8 +315,8 @@ extension SourcePlan {
         for extra in kinds {
             if extra.isEdge { return true }
             switch extra.kind {
-            case .age, .now, .window: return true
-            case .config, .deviceLabel: if !hasFixedDevice { return true }
+            case .age, .now, .window, .sun(.elevation): return true
+            case .config, .deviceLabel, .sun: if !hasFixedDevice { return true }
             default: continue
             }
         }

@@ -97,6 +97,12 @@ final class SourceBuilder {
         }
     }
 
+    func calendar(_ function: CalendarFunction) -> Int {
+        if let place = plan.calendars.firstIndex(of: function) { return place }
+        plan.calendars.append(function)
+        return plan.calendars.count - 1
+    }
+
     func configPath(_ path: [FieldPath.Element]) -> Int { Self.place(of: path, in: &plan.configPaths) }
     func variablePath(_ path: [FieldPath.Element]) -> Int { Self.place(of: path, in: &plan.variablePaths) }
 
@@ -119,13 +125,17 @@ final class RuleScope {
     let source: SourceBuilder
     let environment: Environment
     let strings: InternedStrings
+    let surroundings: Surroundings
     var place = ExpressionPlace.condition
     var diagnostics: [Diagnostic] = []
     private var lets: [String: Int] = [:]
     private var letsUnderWay: Set<String> = []
     private let captures: Set<String>
 
-    init(rule: Rule, source: SourceBuilder, environment: Environment, strings: InternedStrings) {
+    init(
+        rule: Rule, source: SourceBuilder, environment: Environment, strings: InternedStrings, surroundings: Surroundings = .unknown
+    ) {
+        self.surroundings = surroundings
         self.rule = rule
         self.source = source
         self.environment = environment
@@ -186,6 +196,7 @@ struct RuleNames: NameResolver {
                 return .unknown(nearest: nil, known: ["'now' needs 'every': without it nothing says when to look at the clock"])
             }
             return .slot(source.extra("now", .now), type: .timestamp, consumed: 1)
+        case "sun" where path.count >= 2: return sun(path)
         case "alert": return alert(path)
         default: break
         }
@@ -229,6 +240,21 @@ struct RuleNames: NameResolver {
         return .unknown(nearest: nil, known: ["labels with a fixed text"])
     }
 
+    private func sun(_ path: [PathElement]) -> NameResolution {
+        let members = SunMember.allCases.map { "sun.\($0.rawValue)" }
+        guard case .name(let name) = path[1], let member = SunMember(rawValue: name) else {
+            if case .name(let name) = path[1] { return .unknown(nearest: nearestName(to: "sun.\(name)", in: members), known: members) }
+            return .unknown(nearest: nil, known: members)
+        }
+        let type: CELType =
+            switch member {
+            case .elevation: .double
+            case .isUp: .bool
+            case .nextRise, .nextSet: .timestamp
+            }
+        return .slot(scope.source.extra("sun \(name)", .sun(member)), type: type, consumed: 2)
+    }
+
     private func alert(_ path: [PathElement]) -> NameResolution {
         let members = ["alert.state", "alert.value", "alert.active_at"]
         guard scope.place == .text else { return .unknown(nearest: nil, known: ["'alert' only in annotations and actions"]) }
@@ -254,17 +280,16 @@ struct RuleNames: NameResolver {
                 ])
             }
             return edge(call)
+        case "is_between", "is_weekday": return CalendarCall(call: call, scope: scope).resolve()
         case _ where WindowFunction.named(call.name) != nil: return WindowCall(call: call, scope: scope).resolve()
         case _ where Self.laterFunctions.contains(call.name):
-            let message = "'\(call.name)' is not supported by this version: other topics and calendars are to come"
+            let message = "'\(call.name)' is not supported by this version: other topics are to come"
             return .invalid([CELDiagnostic(span: call.span, code: "not-supported", message: message)])
         default: return .notMine
         }
     }
 
-    private static let laterFunctions: Set<String> = [
-        "latest", "is_between", "is_weekday", "distance", "in_zone",
-    ]
+    private static let laterFunctions: Set<String> = ["latest"]
 
     private mutating func edge(_ call: HostCall) -> CallResolution {
         let argument = call.arguments[0]

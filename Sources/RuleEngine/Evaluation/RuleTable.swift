@@ -33,7 +33,7 @@ final class RuleTable: @unchecked Sendable {
         for (number, plan) in plans.enumerated() {
             let row = Row(
                 conditions: conditions + first, levelCount: Int32(plan.levels.count), isEvent: plan.isEvent, usesFrame: plan.usesFrame,
-                movesByItself: !plan.ageTurns.isEmpty || !plan.windows.isEmpty, rule: Unmanaged.passUnretained(plan))
+                movesByItself: plan.turnsByTime, rule: Unmanaged.passUnretained(plan))
             (rows + number).initialize(to: row)
             first += plan.levels.count
         }

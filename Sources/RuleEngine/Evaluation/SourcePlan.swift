@@ -24,6 +24,10 @@ struct Extra: Sendable {
         case binding(Program)
         /// A window over the instance's history, by its number in `SourcePlan.windowPlan`.
         case window(Int)
+        /// Of the clock on some wall, by its place in `SourcePlan.calendars`.
+        case calendar(Int)
+        /// Where the device, or else the server, stands.
+        case sun(SunMember)
         case alertState, alertValue, alertActiveAt
         case label(String)
     }
@@ -38,11 +42,29 @@ struct Extra: Sendable {
     var isOfAlert: Bool
 }
 
+/// What expressions see of the sun.
+enum SunMember: String, CaseIterable, Sendable {
+    case elevation
+    case isUp = "is_up"
+    case nextRise = "next_rise"
+    case nextSet = "next_set"
+}
+
 extension Extra.Kind {
     /// Whether it is about an alert, not about its instance.
     var isOfAlert: Bool {
         switch self {
         case .alertState, .alertValue, .alertActiveAt, .label: true
+        default: false
+        }
+    }
+}
+
+extension Extra.Kind {
+    /// Whether it is another one when the device's document changes.
+    var isOfDevice: Bool {
+        switch self {
+        case .config, .deviceLabel, .sun: true
         default: false
         }
     }
@@ -61,6 +83,7 @@ struct SourcePlan: Sendable {
     var extras: [Extra] = []
     var configPaths: [[FieldPath.Element]] = []
     var variablePaths: [[FieldPath.Element]] = []
+    var calendars: [CalendarFunction] = []
     /// Fields whose time of setting is kept.
     var ageFields: [Int] = []
     /// Rules that are evaluated at readings, by what makes it necessary. Numbers of `EvaluationPlan.rules`.
@@ -148,9 +171,13 @@ final class RulePlan: Sendable {
     let windows: [Int32]
     /// Comparisons of the time for which a condition held with something that does not depend on readings.
     let windowTurns: [WindowTurn]
+    /// What in its conditions turns by the clock alone, whatever readings say.
+    let clockTurns: [ClockTurn]
     /// What the rule means: rules of equal meaning keep their alerts' state across a reload.
     let meaning: String
     let everyNanoseconds: Int64
+    /// Whether its conditions can turn while no reading comes.
+    let turnsByTime: Bool
 
     let isEvent: Bool
     /// Whether its conditions see more than the fields as they are remembered.
@@ -195,9 +222,21 @@ final class RulePlan: Sendable {
         var limit: Atom.Operand
     }
 
+    /// Something in a condition that turns at instants of the engine's time.
+    enum ClockTurn: Hashable, Sendable {
+        /// By its place in `SourcePlan.calendars`.
+        case calendar(Int)
+        /// The sun crosses the horizon.
+        case horizon
+        /// The sun crosses an elevation that does not depend on readings.
+        case elevation(Double)
+        /// The same, where the elevation is in the slot of an extra.
+        case elevationInSlot(Int)
+    }
+
     init(
         _ rule: Rule, number: Int32, source: Int32, levels: [LevelPlan], extras: [Int32], fields: [Int], texts: TextPlans,
-        ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn]
+        ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn], clockTurns: [ClockTurn]
     ) {
         self.rule = rule
         self.number = number
@@ -209,8 +248,10 @@ final class RulePlan: Sendable {
         self.ageTurns = ageTurns
         self.windows = windows
         self.windowTurns = windowTurns
+        self.clockTurns = clockTurns
         timing = LifecycleTiming(pending: rule.levels.map(\.pendingDuration.inNanoseconds), keepFiring: rule.keepFiringFor.inNanoseconds)
         meaning = rule.meaning
+        turnsByTime = !(ageTurns.isEmpty && windows.isEmpty && clockTurns.isEmpty)
         everyNanoseconds = rule.every?.inNanoseconds ?? 0
         isEvent = rule.isEvent
         usesFrame = !extras.isEmpty || rule.isEvent

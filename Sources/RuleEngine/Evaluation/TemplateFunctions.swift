@@ -15,6 +15,7 @@ public enum RuleLanguageEnvironment {
                     body: { (arguments) throws(FunctionFailure) in .string(humanizedDuration(try number(arguments[0]))) }))
             environment.add(Function("round", .global, [type, .int], .double, body: round))
         }
+        environment.addDistance()
         environment.add(Function("humanizeDuration", .global, [.duration], .string, body: humanizeLength))
         return environment
     }()

@@ -70,6 +70,11 @@ extension Engine {
             writer.write(id)
             writer.write(device.config)
             writer.write(device.labels)
+            writer.write(device.location != nil)
+            if let place = device.location {
+                writer.write(place.latitude.bitPattern)
+                writer.write(place.longitude.bitPattern)
+            }
         }
         writer.write(context.ownAlertDue)
         writer.write(context.ownAlerts.count)

@@ -42,8 +42,17 @@ extension Engine {
         }
         guard let devices = reader.readCount() else { return false }
         for _ in 0..<devices {
-            guard let id = reader.readText(), let config = reader.readDocument(), let labels = reader.readTexts() else { return false }
-            context.devices[id] = EngineContext.DeviceEntry(config: config, labels: labels)
+            guard let id = reader.readText(), let config = reader.readDocument(), let labels = reader.readTexts(),
+                let isPlaced = reader.readBool()
+            else { return false }
+            var entry = EngineContext.DeviceEntry(config: config, labels: labels)
+            if isPlaced {
+                guard let latitude = reader.readDouble(), let longitude = reader.readDouble(),
+                    let place = GeoPoint(latitude: latitude, longitude: longitude)
+                else { return false }
+                entry.location = place
+            }
+            context.devices[id] = entry
         }
         return true
     }
@@ -92,7 +101,7 @@ extension EngineShard {
             source.setAt[Int(subject) * ages + age] = at
         }
         guard restoreSilence(source, subject, &reader), restoreWindows(source, subject, &reader),
-            restoreAgeTimers(source, subject, ordinal, &reader), restoreAlerts(source, subject, &reader)
+            restoreTimers(source, subject, ordinal, &reader), restoreAlerts(source, subject, &reader)
         else { return false }
         armSilence(source, subject)
         return true
@@ -117,14 +126,23 @@ extension EngineShard {
         return true
     }
 
-    private func restoreAgeTimers(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ reader: inout SnapshotReader) -> Bool {
+    private func restoreTimers(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ reader: inout SnapshotReader) -> Bool {
         for rule in source.plan.rules {
             let plan = context.plan.rules[Int(rule)]
-            guard !plan.ageTurns.isEmpty || !plan.windows.isEmpty else { continue }
+            let key = TimerKey(rule: rule, ordinal: ordinal)
+            if !plan.ageTurns.isEmpty || !plan.windows.isEmpty {
+                guard let due = reader.readInstant() else { return false }
+                if due != .distantFuture {
+                    ageTimers[key] = due
+                    timers.add(Timer(due: due, ordinal: ordinal, rule: rule, subject: subject, kind: .age))
+                }
+            }
+            guard !plan.clockTurns.isEmpty else { continue }
             guard let due = reader.readInstant() else { return false }
-            guard due != .distantFuture else { continue }
-            ageTimers[TimerKey(rule: rule, ordinal: ordinal)] = due
-            timers.add(Timer(due: due, ordinal: ordinal, rule: rule, subject: subject, kind: .age))
+            if due != .distantFuture {
+                clockTimers[key] = due
+                timers.add(Timer(due: due, ordinal: ordinal, rule: rule, subject: subject, kind: .turn))
+            }
         }
         return true
     }

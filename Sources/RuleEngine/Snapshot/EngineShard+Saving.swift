@@ -33,16 +33,17 @@ extension EngineShard {
         }
         if source.index.learnsIntervals { source.rhythms[Int(subject)].write(to: &writer) }
         if source.plan.windowPlan != nil { writer.write(bytes: source.windows[Int(subject)].snapshot()) }
-        writeAgeTimers(source, head.ordinal, &writer)
+        writeTimers(source, head.ordinal, &writer)
         writeAlerts(source, subject, head, &writer)
         context.checkpoint?.add(source: source.number, ordinal: head.ordinal, writer.finish())
     }
 
-    private func writeAgeTimers(_ source: SourceState, _ ordinal: Int64, _ writer: inout SnapshotWriter) {
+    private func writeTimers(_ source: SourceState, _ ordinal: Int64, _ writer: inout SnapshotWriter) {
         for rule in source.plan.rules {
             let plan = context.plan.rules[Int(rule)]
-            guard !plan.ageTurns.isEmpty || !plan.windows.isEmpty else { continue }
-            writer.write(ageTimers[TimerKey(rule: rule, ordinal: ordinal)] ?? .distantFuture)
+            let key = TimerKey(rule: rule, ordinal: ordinal)
+            if !plan.ageTurns.isEmpty || !plan.windows.isEmpty { writer.write(ageTimers[key] ?? .distantFuture) }
+            if !plan.clockTurns.isEmpty { writer.write(clockTimers[key] ?? .distantFuture) }
         }
     }
 

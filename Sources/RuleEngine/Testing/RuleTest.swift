@@ -75,7 +75,7 @@ public struct TestField: Sendable {
 public struct TestChange: Sendable {
     public enum Kind: Sendable {
         /// Without a configuration: it is removed.
-        case device(id: String, config: Document?, labels: [String: String])
+        case device(id: String, config: Document?, labels: [String: String], location: GeoPoint? = nil)
         /// Without a value: it is removed.
         case variable(name: String, Document?)
     }

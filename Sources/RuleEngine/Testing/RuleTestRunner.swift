@@ -159,7 +159,8 @@ private struct TestRun {
 
     private mutating func apply(_ change: TestChange, at instant: Instant) {
         switch change.kind {
-        case .device(let id, let config, let labels): engine.setDevice(id, config: config, labels: labels, at: instant)
+        case .device(let id, let config, let labels, let location):
+            engine.setDevice(id, config: config, labels: labels, location: location, at: instant)
         case .variable(let name, let value): engine.setVariable(name, value, at: instant)
         }
     }

@@ -18,6 +18,7 @@ public struct RuleTestFile: Sendable {
     public var rules: [Reference]
     public var notifications: Notifications
     public var tests: [RuleTest]
+    public var surroundings = Surroundings()
 
     /// Expectations that can never be met: of alerts that no rule raises, and of receivers that there are not.
     public func diagnostics(catalog: RuleCatalog, receivers: [String]) -> [Diagnostic] {

@@ -13,7 +13,7 @@ public struct RuleTestFileReader: Sendable {
     }
 
     private static let keys =
-        ["rules", "notifications", "devices", "profiles", "vars", "start", "tests"].map { KnownKey($0) }
+        ["rules", "notifications", "devices", "profiles", "vars", "start", "time_zone", "location", "zones", "tests"].map { KnownKey($0) }
         + ["influx", "silences"].map { .notSupported($0) }
     private static let testKeys =
         ["name", "start", "devices", "vars", "readings", "changes", "expect"].map { KnownKey($0) }
@@ -52,7 +52,9 @@ public struct RuleTestFileReader: Sendable {
             test.test.start = test.start ?? Instant(nanoseconds: 0)
             tests.append(test.test)
         }
-        return RuleTestFile(name: reading.file.name, rules: rules, notifications: notifications(mapping, reading), tests: tests)
+        return RuleTestFile(
+            name: reading.file.name, rules: rules, notifications: notifications(mapping, reading), tests: tests,
+            surroundings: reading.surroundings(mapping))
     }
 
     private func references(_ node: YAMLNode, _ reading: FileReading) -> [RuleTestFile.Reference] {

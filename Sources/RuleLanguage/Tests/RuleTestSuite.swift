@@ -32,7 +32,9 @@ public struct RuleTestSuite: Sendable {
         let loader = RuleLoader(environment: environment)
         let loaded = loader.load(files: rules)
         diagnostics += loaded.diagnostics
-        let compiled = EvaluationPlan.compile(loaded.catalog ?? loader.loadReadable(files: rules).catalog, environment: environment)
+        let compiled = EvaluationPlan.compile(
+            loaded.catalog ?? loader.loadReadable(files: rules).catalog, environment: environment,
+            surroundings: file.surroundings)
         diagnostics += compiled.diagnostics
         let configuration = try notifications(file, folder, environment, compile, &sources, &diagnostics)
         guard let catalog = loaded.catalog, let plan = compiled.plan, let configuration, !diagnostics.hasErrors else {

@@ -4,7 +4,7 @@ import RuleEngine
 struct SituationReader {
     let reading: FileReading
 
-    private static let deviceKeys = ["profile", "config", "labels"].map { KnownKey($0) } + [.notSupported("location")]
+    private static let deviceKeys = ["profile", "config", "labels", "location"].map { KnownKey($0) }
     private static let changeKeys = ["at", "devices", "vars"].map { KnownKey($0) }
 
     /// Configurations by profile.
@@ -34,7 +34,10 @@ struct SituationReader {
             }
             if let own = mapping["config"].flatMap({ configuration($0) }) { config = config.overlaid(by: own) }
             return TestChange(
-                at: instant, .device(id: entry.key, config: config, labels: mapping["labels"].map { reading.texts($0, "labels") } ?? [:]))
+                at: instant,
+                .device(
+                    id: entry.key, config: config, labels: mapping["labels"].map { reading.texts($0, "labels") } ?? [:],
+                    location: mapping["location"].flatMap { reading.place($0, "location") }))
         }
     }
 

@@ -34,7 +34,8 @@ struct CheckCommand: ParsableCommand {
                 if let source { if Self.isNotificationFile(source) { notifications.append(source) } else { rules.append(source) } }
             }
         }
-        diagnostics += RuleReader.plan(files: rules, storeGroups: []).1
+        diagnostics +=
+            RuleReader.plan(files: rules, storeGroups: [], surroundings: try ConfigurationOptions.load(config, flags: []).surroundings).1
         for file in notifications {
             diagnostics +=
                 NotificationFileReader(environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler).read(file).diagnostics

@@ -4,6 +4,7 @@ import Foundation
 struct ConfigurationKey: Sendable {
     enum Kind: Sendable {
         case text, bool, duration, size, integer
+        case number(ClosedRange<Double>)
     }
     var name: String
     var kind: Kind
@@ -61,7 +62,9 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("influxdb.password", secret: true, later: true),
         ConfigurationKey("influxdb.token", secret: true, later: true),
         ConfigurationKey("mysql.url", secret: true, later: true),
-        ConfigurationKey("time_zone", later: true),
+        ConfigurationKey("time_zone"),
+        ConfigurationKey("location.latitude", .number(-90...90)),
+        ConfigurationKey("location.longitude", .number(-180...180)),
         ConfigurationKey("allowed_lateness", .duration, later: true),
     ]
 }

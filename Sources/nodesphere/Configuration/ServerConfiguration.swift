@@ -27,6 +27,8 @@ struct ServerConfiguration: Sendable {
     private(set) var entries: [String: Entry] = [:]
     /// What is odd but does no harm.
     private(set) var warnings: [String] = []
+    /// `time_zone`, `location` and `zones`.
+    var surroundings = Surroundings()
     let file: String?
 
     /// Why there is no configuration.
@@ -55,6 +57,7 @@ struct ServerConfiguration: Sendable {
             if let value = flag.value { entries[flag.key] = Entry(value: value, origin: .flag(flag.flag)) }
         }
         for key in ConfigurationKey.all { check(key, &failure) }
+        readSurroundings(&failure)
         guard failure.diagnostics.isEmpty, failure.messages.isEmpty else { throw failure }
     }
 
@@ -68,10 +71,8 @@ struct ServerConfiguration: Sendable {
         failure.diagnostics += diagnostics.filter { $0.severity == .error }
         let names = ConfigurationKey.all.flatMap { $0.isSecret ? [$0.name, $0.name + "_file"] : [$0.name] }
         for setting in settings.settings {
-            guard names.contains(setting.path) else {
-                if setting.path.hasPrefix("scripts.") || setting.path.hasPrefix("recorder.") || setting.path.hasPrefix("zones.")
-                    || setting.path.hasPrefix("location.")
-                {
+            guard names.contains(setting.path) || Self.zoneKey(setting.path) != nil else {
+                if setting.path.hasPrefix("scripts.") || setting.path.hasPrefix("recorder.") {
                     warnings.append("\(setting.location.file):\(setting.location.line): '\(setting.path)' is not used by this version")
                     continue
                 }
@@ -129,6 +130,9 @@ struct ServerConfiguration: Sendable {
         case .duration: rule = Duration(ruleText: entry.value) == nil ? "must be a duration, such as 5m" : nil
         case .integer: rule = Int(entry.value).map { $0 > 0 } ?? false ? nil : "must be a whole number above 0"
         case .size: rule = nil
+        case .number(let range):
+            let number = Double(entry.value)
+            rule = number.map(range.contains) ?? false ? nil : "must be a number from \(Int(range.lowerBound)) to \(Int(range.upperBound))"
         }
         if let rule { failure.messages.append("'\(key.name)' \(rule), not '\(entry.value)' (\(entry.origin.description))") }
     }

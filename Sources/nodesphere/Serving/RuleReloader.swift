@@ -17,6 +17,7 @@ struct RuleSet: Sendable {
 struct RuleReader: Sendable {
     let rulesPath: String
     let notificationsPath: String
+    let surroundings: Surroundings
 
     struct Rejection: Error {
         var diagnostics: [Diagnostic]
@@ -41,7 +42,7 @@ struct RuleReader: Sendable {
     func read(files: [RuleLoader.Source], storeGroups: [RuleLoader.Source], notifications file: RuleLoader.Source?) throws(Rejection)
         -> RuleSet
     {
-        let (plan, ruleDiagnostics) = Self.plan(files: files, storeGroups: storeGroups)
+        let (plan, ruleDiagnostics) = Self.plan(files: files, storeGroups: storeGroups, surroundings: surroundings)
         var diagnostics = ruleDiagnostics
         var configuration: NotificationConfiguration? = .logOnly
         if let file {
@@ -64,19 +65,23 @@ struct RuleReader: Sendable {
         }
     }
 
-    static func plan(files: [RuleLoader.Source], storeGroups: [RuleLoader.Source]) -> (EvaluationPlan?, [Diagnostic]) {
+    static func plan(files: [RuleLoader.Source], storeGroups: [RuleLoader.Source], surroundings: Surroundings) -> (
+        EvaluationPlan?, [Diagnostic]
+    ) {
         let (catalog, diagnostics) = RuleLoader(environment: RuleLanguageEnvironment.standard).load(files: files, storeGroups: storeGroups)
         guard let catalog else {
-            return (nil, diagnostics + compiledDiagnostics(files, storeGroups))
+            return (nil, diagnostics + compiledDiagnostics(files, storeGroups, surroundings))
         }
-        let (plan, found) = EvaluationPlan.compile(catalog)
+        let (plan, found) = EvaluationPlan.compile(catalog, surroundings: surroundings)
         return (plan, (diagnostics + found).inOrder)
     }
 
     /// With mistakes in the files there is no catalogue; the rules that can be read are compiled all the same, so that every mistake is told in one run.
-    private static func compiledDiagnostics(_ files: [RuleLoader.Source], _ storeGroups: [RuleLoader.Source]) -> [Diagnostic] {
+    private static func compiledDiagnostics(
+        _ files: [RuleLoader.Source], _ storeGroups: [RuleLoader.Source], _ surroundings: Surroundings
+    ) -> [Diagnostic] {
         let sound = RuleLoader(environment: RuleLanguageEnvironment.standard).loadReadable(files: files, storeGroups: storeGroups)
-        return EvaluationPlan.compile(sound.catalog).diagnostics
+        return EvaluationPlan.compile(sound.catalog, surroundings: surroundings).diagnostics
     }
 }
 

@@ -38,7 +38,9 @@ struct Server {
         let dataPath = configuration.text("data.path")
         let schedulerClock = EngineClock()
         let foundations = try foundations(dataPath, clock: schedulerClock)
-        let reader = RuleReader(rulesPath: configuration.text("rules.path"), notificationsPath: configuration.text("notifications.file"))
+        let reader = RuleReader(
+            rulesPath: configuration.text("rules.path"), notificationsPath: configuration.text("notifications.file"),
+            surroundings: configuration.surroundings)
         let state = ServerState(store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler)
         let rest = RESTServer(address: address, operations: state, logger: logger) { [logger] bound in
             logger.notice("HTTP interface at http://\(bound)")

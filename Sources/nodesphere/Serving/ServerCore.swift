@@ -136,7 +136,8 @@ struct ServerCore: Service {
             restored.profiles.map { DirectoryChange.profile(name: $0.name, $0) }
             + restored.devices.map { DirectoryChange.device(id: $0.id, $0) }
         for (id, device, effective) in devices.apply(changes) {
-            engine.setDevice(id, config: device.map { _ in effective }, labels: device?.labels ?? [:], at: now)
+            engine.setDevice(
+                id, config: device.map { _ in effective }, labels: device?.labels ?? [:], location: GeoPoint(device?.location), at: now)
         }
         for (name, value) in restored.variables { engine.setVariable(name, value, at: now) }
         engine.restore(restored.alerts, at: now)

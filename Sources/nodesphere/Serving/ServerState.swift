@@ -177,7 +177,8 @@ extension ServerCore {
     static func apply(_ changes: [DirectoryChange], _ running: Running) {
         for (id, device, effective) in running.devices.apply(changes) {
             running.host.input { engine, now in
-                engine.setDevice(id, config: device.map { _ in effective }, labels: device?.labels ?? [:], at: now)
+                engine.setDevice(
+                    id, config: device.map { _ in effective }, labels: device?.labels ?? [:], location: GeoPoint(device?.location), at: now)
             }
         }
     }

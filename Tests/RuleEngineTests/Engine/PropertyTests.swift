@@ -17,7 +17,9 @@ import Testing
                 switch Int.random(in: 0..<40, using: &random) {
                 case 0:
                     let high = Int.random(in: 0..<10, using: &random)
-                    for driver in drivers { try driver.setDevice(device, "{\"high\": \(high)}", at: now) }
+                    let place = "{\"latitude\": 10, \"longitude\": \(high * 36 - 175)}"
+                    let config = "{\"high\": \(high), \"location\": \(place)}"
+                    for driver in drivers { try driver.setDevice(device, config, at: now) }
                 case 1: for driver in drivers { try driver.setDevice(device, nil, at: now) }
                 case 2:
                     let mode = Int.random(in: 0..<3, using: &random)
@@ -69,7 +71,7 @@ import Testing
             case 3 where !thresholdsOnly:
                 var special = [
                     "a > config.high", "vars.mode == 1.0", "age(a) > duration('30s')", "changed(b)", "became(c > 5.0)", "previous(a) < a",
-                    "a + b > 9.0", "has(c)",
+                    "a + b > 9.0", "has(c)", "is_between(now, '00:05', '00:20')", "sun.elevation > -20", "sun.is_up",
                 ]
                 if windows {
                     special += [

@@ -95,6 +95,41 @@ import Testing
         }
     }
 
+    @Test func `the test's own time zone, place and zones are those of the functions`() throws {
+        let rules = """
+            groups:
+              - name: g
+                on: f/{device}
+                rules:
+                  - {alert: Night, expr: "open && is_between(now, '22:00', '06:00')"}
+                  - {alert: Day, expr: "open && sun.is_up"}
+                  - {alert: Home, expr: "in_zone('home', lat, 10.75)"}
+            """
+        let test = """
+            rules: [r.yaml]
+            time_zone: Europe/Oslo
+            location: {latitude: 59.91, longitude: 10.75}
+            zones: {home: {latitude: 59.91, longitude: 10.75, radius: 200}}
+            devices: {b: {location: {latitude: -33.87, longitude: 151.21}}}
+            start: 2026-06-21T12:00:00Z
+            tests:
+              - name: it
+                readings: [{topic: f/a, at: 0s, open: true, lat: 59.911}, {topic: f/b, at: 0s, open: true, lat: 0}]
+                expect:
+                  - {at: 7h59m59s, alert: Night, state: inactive}
+                  - {at: 8h, alert: Night, count: 2}
+                  - {at: 8h, alert: Day, labels: {device: a}, count: 1}
+                  - {at: 8h, alert: Day, labels: {device: b}, state: inactive}
+                  - {at: 9h1m, alert: Day, labels: {device: b}, state: firing}
+                  - {at: 9h, alert: Day, labels: {device: a}, state: inactive}
+                  - {at: 16h, alert: Night, state: inactive}
+                  - {at: 16h, alert: Home, labels: {device: a}, count: 1}
+                  - {at: 16h, alert: Home, labels: {device: b}, state: inactive}
+            """
+        let report = try runRuleTest(rules: rules, test: test)
+        #expect(report.passed == 1, "\(failures(of: report).joined(separator: "\n"))")
+    }
+
     @Test func `devices, profiles and variables hold from the start and change`() throws {
         let rules = "groups: [{name: g, on: 'f/{device}', rules: [{alert: Warm, expr: 't > config.limit && vars.armed'}]}]"
         let test = """

@@ -1,0 +1,28 @@
+public import CEL
+
+/// Where the server is: what calendar and place functions refer to unless they say otherwise.
+public struct Surroundings: Sendable, Equatable {
+    /// A circle on the map.
+    public struct Zone: Sendable, Equatable {
+        public var centre: GeoPoint
+        /// In metres.
+        public var radius: Double
+        public init(centre: GeoPoint, radius: Double) {
+            self.centre = centre
+            self.radius = radius
+        }
+    }
+
+    public var timeZone: NamedZone
+    /// Of devices that have none of their own.
+    public var location: GeoPoint?
+    public var zones: [String: Zone]
+
+    public init(timeZone: NamedZone = .utc, location: GeoPoint? = nil, zones: [String: Zone] = [:]) {
+        self.timeZone = timeZone
+        self.location = location
+        self.zones = zones
+    }
+
+    public static let unknown = Surroundings()
+}

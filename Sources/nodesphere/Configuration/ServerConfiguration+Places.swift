@@ -1,0 +1,39 @@
+import CEL
+import Foundation
+import RuleEngine
+
+/// `time_zone`, `location` and `zones`: where the server is.
+extension ServerConfiguration {
+    /// The zone's name and the member of `zones.NAME.MEMBER`; nil for other keys.
+    static func zoneKey(_ path: String) -> (name: String, member: String)? {
+        guard path.hasPrefix("zones."), let dot = path.lastIndex(of: ".") else { return nil }
+        let name = path[..<dot].dropFirst("zones.".count), member = path[path.index(after: dot)...]
+        guard !name.isEmpty, ["latitude", "longitude", "radius"].contains(member) else { return nil }
+        return (String(name), String(member))
+    }
+
+    mutating func readSurroundings(_ failure: inout Failure) {
+        let zoneName = self["time_zone"] ?? TimeZone.current.identifier
+        if let zone = NamedZone(zoneName) {
+            surroundings.timeZone = zone
+        } else if self["time_zone"] != nil {
+            failure.messages.append("'time_zone' must be a name such as Europe/Oslo or UTC, not '\(zoneName)'")
+        }
+        let latitude = self["location.latitude"].flatMap(Double.init), longitude = self["location.longitude"].flatMap(Double.init)
+        if let latitude, let longitude {
+            surroundings.location = GeoPoint(latitude: latitude, longitude: longitude)
+        } else if (latitude == nil) != (longitude == nil) {
+            failure.messages.append("'location' needs both latitude and longitude")
+        }
+        for name in Set(entries.keys.compactMap { Self.zoneKey($0)?.name }).sorted() {
+            func number(_ member: String) -> Double? { self["zones.\(name).\(member)"].flatMap(Double.init) }
+            guard let latitude = number("latitude"), let longitude = number("longitude"), let radius = number("radius"), radius > 0,
+                let centre = GeoPoint(latitude: latitude, longitude: longitude)
+            else {
+                failure.messages.append("'zones.\(name)' must be {latitude, longitude, radius}: degrees, and metres above 0")
+                continue
+            }
+            surroundings.zones[name] = Surroundings.Zone(centre: centre, radius: radius)
+        }
+    }
+}
