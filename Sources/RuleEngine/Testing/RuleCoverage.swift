@@ -70,10 +70,21 @@ public struct RuleCoverage: Sendable {
             return
         }
         if alert.reason == .missing { count(alert.rule, "missing") }
+        noteConditions(alert)
         if let level = alert.level, alert.state == .firing { count(alert.rule, "\(level) reached") }
         switch alert.state {
         case .pending, .firing, .recovering, .resolved: count(alert.rule, alert.state.rawValue)
         case .inactive, .nodata: break
+        }
+    }
+
+    /// What a change says of the conditions: a timer may find one true, or false, that no reading does, on the clock or in a window.
+    private mutating func noteConditions(_ alert: AlertRecord) {
+        switch (alert.state, alert.reason) {
+        case (.pending, .condition), (.firing, .condition), (.firing, .duration), (.firing, .level):
+            count(alert.rule, "\(alert.level.map { "\($0) " } ?? "")expr true")
+        case (.resolved, .condition), (.resolved, .kept): count(alert.rule, "expr false")
+        default: break
         }
     }
 

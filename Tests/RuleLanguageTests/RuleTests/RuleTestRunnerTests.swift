@@ -185,6 +185,14 @@ import Testing
         #expect(entry.missed == ["resolved"])
     }
 
+    @Test func `coverage sees conditions that only a timer finds true`() throws {
+        let rules = "groups: [{name: g, rules: [{alert: Warm, every: 1m, expr: now.getMinutes() == 5}]}]"
+        let test = "rules: [r.yaml]\ntests: [{name: it, expect: [{at: 5m, alert: Warm, state: firing}, {at: 6m, alert: Warm, state: inactive}]}]"
+        let report = try runRuleTest(rules: rules, test: test, coverage: true)
+        #expect(report.failed == 0, "\(failures(of: report).joined())")
+        #expect(report.coverage?.entries.map(\.missed) == [[]])
+    }
+
     @Test func `a failure shows what was expected, what was, and the evaluation`() throws {
         let report = try runRuleTest(
             rules: Self.warm,
