@@ -96,6 +96,11 @@ extension Engine {
                 let instance = UInt64(UInt32(bitPattern: number)) << 32 | UInt64(UInt32(bitPattern: route.subject))
                 let wasActive = active.contains(instance)
                 if isActive != wasActive { if isActive { active.insert(instance) } else { active.remove(instance) } }
+                if rule.isEvent, rule.extras.contains(where: { source.plan.extras[Int($0)].isEdge }) {
+                    // An edge is seen while its reading is taken in, and not any more: what was no occurrence was false.
+                    if !coverage.hasOccurred(rule.rule.identity, at: context.now) { coverage.note(rule.rule.identity, "expr", .no) }
+                    continue
+                }
                 for level in rule.levels {
                     let place = level.name.map { "\($0) " } ?? ""
                     coverage.note(rule.rule.identity, "\(place)expr", level.condition.truth(shard.frame))

@@ -11,6 +11,7 @@ public struct RuleCoverage: Sendable {
     private var branches: [RuleIdentity: [String]] = [:]
     private var order: [RuleIdentity] = []
     private var counts: [RuleIdentity: [String: Int]] = [:]
+    private var lastOccurrences: [RuleIdentity: Instant] = [:]
 
     public init() {}
 
@@ -62,11 +63,14 @@ public struct RuleCoverage: Sendable {
         }
     }
 
+    func hasOccurred(_ rule: RuleIdentity, at instant: Instant) -> Bool { lastOccurrences[rule] == instant }
+
     mutating func note(_ transition: AlertTransition) {
         let alert = transition.alert
         if alert.isOccurrence {
             count(alert.rule, "expr true")
             count(alert.rule, "occurred")
+            lastOccurrences[alert.rule] = alert.changedAt
             return
         }
         if alert.reason == .missing { count(alert.rule, "missing") }
