@@ -188,7 +188,9 @@ import Testing
     @Test(arguments: [("1 2 2", []), ("1 2", []), ("2", ["expr true", "occurred"])])
     func `coverage sees readings that are no edge`(_ series: String, _ missed: [String]) throws {
         let rules = "groups: [{name: g, on: f, rules: [{alert: Warm, event: true, expr: 't - previous(t) >= 1'}]}]"
-        let test = "rules: [r.yaml]\ntests: [{name: it, readings: [{topic: f, every: 1s, t: '\(series)'}], expect: [{at: 9s, alert: Warm, state: inactive}]}]"
+        let test =
+            "rules: [r.yaml]\ntests: [{name: it, readings: [{topic: f, every: 1s, t: '\(series)'}], "
+            + "expect: [{at: 9s, alert: Warm, state: inactive}]}]"
         let report = try runRuleTest(rules: rules, test: test, coverage: true)
         #expect(report.failed == 0, "\(failures(of: report).joined())")
         #expect(report.coverage?.entries.map(\.missed) == [missed])
@@ -196,7 +198,9 @@ import Testing
 
     @Test func `coverage sees conditions that only a timer finds true`() throws {
         let rules = "groups: [{name: g, rules: [{alert: Warm, every: 1m, expr: now.getMinutes() == 5}]}]"
-        let test = "rules: [r.yaml]\ntests: [{name: it, expect: [{at: 5m, alert: Warm, state: firing}, {at: 6m, alert: Warm, state: inactive}]}]"
+        let test =
+            "rules: [r.yaml]\ntests: [{name: it, expect: [{at: 5m, alert: Warm, state: firing}, "
+            + "{at: 6m, alert: Warm, state: inactive}]}]"
         let report = try runRuleTest(rules: rules, test: test, coverage: true)
         #expect(report.failed == 0, "\(failures(of: report).joined())")
         #expect(report.coverage?.entries.map(\.missed) == [[]])
