@@ -66,6 +66,9 @@ public final class Program: Sendable {
         constantsUsed = root.constants
     }
 
+    /// The slot, when the whole program is nothing but one.
+    public var bareSlot: Int? { (root as? SlotOperation)?.index }
+
     /// Evaluates a condition. Allocates nothing for numbers, bools and interned strings.
     public func truth(_ slots: UnsafePointer<Slot>) -> Truth {
         decisions.run(slots) ?? generalTruth(slots)

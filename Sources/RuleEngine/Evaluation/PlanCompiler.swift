@@ -75,6 +75,7 @@ struct RuleCompiler {
             extras.formUnion(reach.extras)
         }
         checkClock(fields)
+        checkWatches(programs, extras)
         let texts = RulePlan.TextPlans(
             value: value, valueExtras: value.map { scope.source.reach($0).extras } ?? [], labels: labels, annotations: annotations,
             firingActions: firing, resolvedActions: resolved)
@@ -123,6 +124,15 @@ struct RuleCompiler {
         scope.diagnostics.append(
             Diagnostic(
                 code: "unknown-field", "a rule without 'on' has no readings: '\(path)'", at: rule.levels[0].condition.source.location))
+    }
+
+    /// `age(x)` and the like where no comparison says when to look at them.
+    private func checkWatches(_ programs: [Program], _ extras: Set<Int32>) {
+        guard looksBetweenReadings else { return }
+        let watched = Set(
+            comparisons(programs, extras).filter { turn($0.slot, $0.comparison, $0.right) != nil || turn($0.slot, at: $0.right) != nil }
+                .map(\.slot))
+        scope.diagnostics += scope.unwatched.filter { !watched.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
     }
 
     /// A rule with `every` looks at its instants only, an event at readings.

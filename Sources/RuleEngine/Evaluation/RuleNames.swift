@@ -128,6 +128,9 @@ final class RuleScope {
     let surroundings: Surroundings
     var place = ExpressionPlace.condition
     var diagnostics: [Diagnostic] = []
+    /// Calls in conditions whose value changes at every instant, by their slots, and what is said of one that nothing watches.
+    private(set) var unwatched: [Int: Diagnostic] = [:]
+    private var callsUnderWay: [(slot: Int, found: CELDiagnostic)] = []
     private var lets: [String: Int] = [:]
     private var letsUnderWay: Set<String> = []
     private let captures: Set<String>
@@ -145,10 +148,24 @@ final class RuleScope {
 
     /// Compiles an expression of the rule; its mistakes are collected.
     func compile(_ expression: RuleExpression, expecting: CELType? = nil) -> Program? {
+        let outer = callsUnderWay
+        callsUnderWay = []
+        defer { callsUnderWay = outer }
         var names = RuleNames(scope: self)
         let result = environment.compile(expression.expression, names: &names, strings: strings, expecting: expecting)
         diagnostics += result.diagnostics.map(expression.source.diagnostic)
+        for call in callsUnderWay where unwatched[call.slot] == nil { unwatched[call.slot] = expression.source.diagnostic(call.found) }
         return result.diagnostics.contains { $0.severity == .error } ? nil : result.program
+    }
+
+    /// A call that changes at every instant, `age(x)`: unless something watches when a comparison with it turns, it is looked at now and then only.
+    func note(_ call: HostCall, slot: Int) {
+        guard place == .condition else { return }
+        let message = "'\(call.name)' is looked at here only when there is another occasion to evaluate the rule"
+        let found = CELDiagnostic(
+            span: call.span, severity: .warning, code: "unwatched-time", message: message,
+            hint: "compare it by itself with a constant, a 'config' or a 'vars' value, or give the rule 'every'")
+        callsUnderWay.append((slot, found))
     }
 
     fileprivate func letSlot(_ name: String) -> Int?? {
@@ -161,6 +178,11 @@ final class RuleScope {
         }
         defer { letsUnderWay.remove(name) }
         guard let program = compile(binding.expression) else { return .some(nil) }
+        // A name for something that has a slot already is another name for it: comparisons with it turn as those with the thing itself.
+        if let slot = program.bareSlot {
+            lets[name] = slot
+            return slot
+        }
         let slot = source.extra("let \(binding.expression.canonical) \(program.slotsUsed)", .binding(program), over: program)
         lets[name] = slot
         return slot
@@ -323,7 +345,9 @@ struct RuleNames: NameResolver {
             guard argument.root.isPath, program.slotsUsed.count == 1, let field = program.slotsUsed.first, field < firstExtraSlot else {
                 return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "no-field", message: "'age' takes a field")])
             }
-            return .slot(scope.source.extra(key, .age(scope.source.agePlace(field)), over: program), type: .duration)
+            let slot = scope.source.extra(key, .age(scope.source.agePlace(field)), over: program)
+            scope.note(call, slot: slot)
+            return .slot(slot, type: .duration)
         }
     }
 }

@@ -76,6 +76,7 @@ struct WindowCall {
         }
         let place = scope.source.window(specification, over: program, text: expression.description)
         let slot = scope.source.extra("window \(place)", .window(place), over: program)
+        if isCondition { scope.note(call, slot: slot) }
         return .slot(slot, type: function.resultType)
     }
 

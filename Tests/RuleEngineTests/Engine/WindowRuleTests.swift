@@ -63,6 +63,9 @@ import Testing
         ("expr: duration_over_time(on, '1h') > duration('10m')", ["700.000000001s A(a) firing"]),
         ("expr: duration('10m') <= duration_over_time(on, '1h')", ["700s A(a) firing"]),
         ("expr: duration_over_time(on, '1h') >= vars.hold", []),
+        ("let: {held: \"duration_over_time(on, '1h')\"}\nexpr: held >= duration('10m')", ["700s A(a) firing"]),
+        ("let: {long: \"duration_over_time(on, '1h') >= duration('10m')\"}\nexpr: long && on", ["700s A(a) firing"]),
+        ("let: {last: age(on)}\nexpr: last > duration('10m')", ["700.000000001s A(a) firing"]),
         // Off for 100 s, on since: half of what is known at 200 s.
         ("expr: share_over_time(on, '1h') >= 0.5", ["200s A(a) firing"]),
         ("expr: share_over_time(on, '1h') > 0", ["100.000000001s A(a) firing"]),
