@@ -52,11 +52,14 @@ let package = Package(
         system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         system("CMongoC", pkgConfig: "libmongoc-1.0", apt: "libmongoc-dev"),
         system("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
+        system("CLua", pkgConfig: "lua5.4", apt: "liblua5.4-dev"),
+        .target(name: "CLuaSandbox", dependencies: ["CLua"]),
         .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
 
         library("CEL", ["CRE2"]),
         library("RuleEngine", ["CEL", heap]),
         library("RuleLanguage", ["RuleEngine", "CEL", "CYAML"]),
+        library("LuaScripting", ["RuleEngine", "CEL", "CLuaSandbox"]),
         library("MQTTTelemetry", ["RuleEngine", "CMosquitto", logging, lifecycle]),
         library("AMQPNotifications", ["RuleEngine", "CRabbitMQ", logging, lifecycle]),
         library("MongoState", ["RuleEngine", "CMongoC", logging, lifecycle]),
@@ -90,6 +93,8 @@ let package = Package(
         tests(
             "RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"],
             exclude: ["Golden", "GoldenNotifications", "RealRules", "RuleTests/Golden", "RuleTests/Mistakes"]),
+            exclude: ["Golden", "GoldenNotifications", "RuleTests/Golden", "RuleTests/Mistakes"]),
+        tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "CEL", "CLua"]),
         tests("NotificationChannelsTests", ["NotificationChannels", "RuleEngine", logging]),
         tests(
             "RESTInterfaceTests",
