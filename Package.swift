@@ -93,7 +93,6 @@ let package = Package(
         tests(
             "RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"],
             exclude: ["Golden", "GoldenNotifications", "RealRules", "RuleTests/Golden", "RuleTests/Mistakes"]),
-            exclude: ["Golden", "GoldenNotifications", "RuleTests/Golden", "RuleTests/Mistakes"]),
         tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "CEL", "CLua"]),
         tests("NotificationChannelsTests", ["NotificationChannels", "RuleEngine", logging]),
         tests(
