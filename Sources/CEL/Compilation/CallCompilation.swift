@@ -155,11 +155,26 @@ extension Compiler {
             : "unknown function '\(name)'"
         if environment.unknownNames == .error {
             let names = StandardLibrary.names(environment.extensions) + Array(environment.functions.keys) + Compiler.macroNames
-            let near = known ? nil : nearest(name, names)
+            let isMathematical = !isMember || call.receiver.map { isNamespace($0, "math") } ?? false
+            let near = known ? nil : (isMathematical ? mathematical(name, names) : nil) ?? nearest(name, names)
             report(call.nameSpan, known ? "no-such-overload" : "unknown-function", message, hint: near.map { "did you mean '\($0)'?" })
             for argument in nodes { _ = compile(argument) }
         }
         return fault(known ? .noSuchOverload : .unknownFunction, message, node.span)
+    }
+}
+
+extension Compiler {
+    /// `abs` is `math.abs`, and `max` is `math.greatest`, also where somebody wrote `math.max`.
+    fileprivate func mathematical(_ name: String, _ names: [String]) -> String? {
+        guard names.contains("math.abs") else { return nil }
+        switch name {
+        case "max": return "math.greatest"
+        case "min": return "math.least"
+        default:
+            let full = "math." + name
+            return names.contains(full) ? full : nil
+        }
     }
 }
 

@@ -123,9 +123,9 @@ struct Compiler {
     }
 
     /// Says that operands can never fit, as the environment wants it said.
-    mutating func mismatch(_ span: Span, _ message: String, notes: [CELDiagnostic.Note] = []) {
+    mutating func mismatch(_ span: Span, _ message: String, hint: String? = nil, notes: [CELDiagnostic.Note] = []) {
         guard environment.typeChecking == .error else { return }
-        report(span, "no-such-overload", message, notes: notes)
+        report(span, "no-such-overload", message, hint: hint, notes: notes)
     }
 
     mutating func expect(_ compiled: Compiled, _ type: CELType, _ span: Span) {

@@ -13,6 +13,8 @@ public enum NameResolution: Sendable {
     case expression(Expression)
     /// Nothing by that name; the nearest name for the hint, and all names for the note.
     case unknown(nearest: String?, known: [String])
+    /// The name is known and cannot stand here.
+    case refused(code: String, message: String, hint: String? = nil)
 }
 
 /// A call as a host sees it before the language does: unevaluated.

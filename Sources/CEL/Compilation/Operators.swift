@@ -45,7 +45,15 @@ extension Compiler {
     ) {
         mismatch(
             node.span, "no such overload: \(a.type) \(operation.rawValue) \(b.type)",
+            hint: durationHint(a, b, right) ?? durationHint(b, a, left),
             notes: [.init(span: left.span, text: "\(a.type)"), .init(span: right.span, text: "\(b.type)")])
+    }
+
+    /// A duration beside a number or a text, as in `age(x) > '10m'`.
+    private func durationHint(_ side: Compiled, _ other: Compiled, _ node: Expression.Node) -> String? {
+        guard side.type == .duration, case .literal = node.kind else { return nil }
+        if case .string(let text)? = other.constant { return "write duration('\(text)')" }
+        return other.type.isNumber ? "write a duration with its unit, such as duration('10m')" : nil
     }
 
     private func mayBeNumber(_ a: CELType, beside b: CELType) -> Bool {

@@ -139,6 +139,9 @@ extension Compiler {
         case .expression(let expression):
             consumed = 1
             start = inline(expression, at: path.nodes[0].span)
+        case .refused(let code, let message, let hint):
+            report(path.nodes[0].span, code, message, hint: hint)
+            return fault(.unknownName, message, path.nodes[0].span)
         case .unknown: return nil
         }
         return select(from: start, path.nodes[consumed...])

@@ -202,7 +202,9 @@ struct RuleNames: NameResolver {
             let slot = source.extra("config \(rest)", .config(source.configPath(rest)))
             return .slot(slot, consumed: path.count)
         case "vars":
-            guard !rest.isEmpty else { return .unknown(nearest: nil, known: ["vars.<name>"]) }
+            guard !rest.isEmpty else {
+                return .refused(code: "unknown-name", message: "'vars' alone is no value: it is followed by a variable's name, vars.<name>")
+            }
             let slot = source.extra("vars \(rest)", .variable(source.variablePath(rest)))
             return .slot(slot, consumed: path.count)
         case "device" where rest.first == .name("labels") && path.count >= 3:
@@ -215,7 +217,9 @@ struct RuleNames: NameResolver {
         case "received_at": return field(FieldPath(origin: .receivedAt), consumed: 1, type: .timestamp)
         case "now":
             guard scope.rule.every != nil || scope.place == .text else {
-                return .unknown(nearest: nil, known: ["'now' needs 'every': without it nothing says when to look at the clock"])
+                return .refused(
+                    code: "now-needs-every", message: "'now' needs 'every': without it nothing says when to look at the clock",
+                    hint: "is_between(now, '22:00', '06:00') and is_weekday(now) need none")
             }
             return .slot(source.extra("now", .now), type: .timestamp, consumed: 1)
         case "sun" where path.count >= 2: return sun(path)
@@ -279,7 +283,10 @@ struct RuleNames: NameResolver {
 
     private func alert(_ path: [PathElement]) -> NameResolution {
         let members = ["alert.state", "alert.value", "alert.active_at"]
-        guard scope.place == .text else { return .unknown(nearest: nil, known: ["'alert' only in annotations and actions"]) }
+        guard scope.place == .text else {
+            return .refused(
+                code: "alert-in-condition", message: "'alert' is known in annotations and actions, not in conditions and labels")
+        }
         guard path.count >= 2, case .name(let member) = path[1] else { return .unknown(nearest: nil, known: members) }
         switch member {
         case "state": return .slot(scope.source.extra("alert.state", .alertState), type: .string, consumed: 2)
@@ -303,12 +310,24 @@ struct RuleNames: NameResolver {
             }
             return edge(call)
         case "is_between", "is_weekday": return CalendarCall(call: call, scope: scope).resolve()
+        case _ where isStem(call):
+            return .invalid([
+                CELDiagnostic(
+                    span: call.span, code: "unknown-function", message: "unknown function '\(call.name)'",
+                    hint: "did you mean '\(call.name)_over_time'?")
+            ])
         case _ where WindowFunction.named(call.name) != nil: return WindowCall(call: call, scope: scope).resolve()
         case _ where Self.laterFunctions.contains(call.name):
             let message = "'\(call.name)' is not supported by this version: other topics are to come"
             return .invalid([CELDiagnostic(span: call.span, code: "not-supported", message: message)])
         default: return .notMine
         }
+    }
+
+    /// `avg(x, '5m')`, which is called `avg_over_time`.
+    private func isStem(_ call: HostCall) -> Bool {
+        guard call.arguments.count > 1, case .literal(.string)? = call.arguments.last?.root.kind else { return false }
+        return WindowFunction.Stem(rawValue: call.name) != nil && WindowFunction.named(call.name) == nil
     }
 
     private static let laterFunctions: Set<String> = ["latest"]

@@ -129,7 +129,14 @@ struct WindowCall {
     }
 
     private func failDuration(_ place: Int) -> CallResolution {
-        fail(span(place), "window", "'\(call.name)' takes a duration in quotes here, such as '5m'")
+        guard call.arguments.indices.contains(place) else {
+            let form =
+                call.name == "predict_linear"
+                ? ", a duration in quotes and how far ahead: predict_linear(x, '1h', '4h')"
+                : " and a duration in quotes: \(call.name)(x, '5m')"
+            return fail(call.span, "argument-count", "'\(call.name)' takes an expression\(form)")
+        }
+        return fail(span(place), "window", "'\(call.name)' takes a duration in quotes here, such as '5m'")
     }
 }
 

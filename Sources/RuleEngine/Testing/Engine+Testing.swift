@@ -68,6 +68,9 @@ extension Engine {
                 text += "\(instance) \(place)resolve_expr:\n\(Self.indented(recovery.explain(shard.frame).render()))"
             }
         }
+        if rule.isEvent {
+            text += "    an event sees only the fields that its reading carries, and edges only in it: this is how they stand after it\n"
+        }
         return text
     }
 

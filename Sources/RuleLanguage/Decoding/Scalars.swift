@@ -92,7 +92,7 @@ extension FileReading {
     func list(_ node: YAMLNode, _ key: String) -> [YAMLNode]? {
         if case .sequence(let items) = node.content { return items }
         if node.isNull { return [] }
-        wrongType(node, "'\(key)' must be a list")
+        wrongType(node, "'\(key)' must be a list", mayBeText: false)
         return nil
     }
 
@@ -100,7 +100,7 @@ extension FileReading {
     func entries(_ node: YAMLNode, _ key: String) -> [YAMLNode.Entry]? {
         if case .mapping(let entries) = node.content { return entries }
         if node.isNull { return [] }
-        wrongType(node, "'\(key)' must be a mapping")
+        wrongType(node, "'\(key)' must be a mapping", mayBeText: false)
         return nil
     }
 
@@ -130,10 +130,10 @@ extension FileReading {
         return RuleExpression(source, expression)
     }
 
-    /// The value is of another kind than `rule` says.
-    func wrongType(_ node: YAMLNode, _ rule: String, code: String = "wrong-type") {
+    /// The value is of another kind than `rule` says; `mayBeText`: text would have been right.
+    func wrongType(_ node: YAMLNode, _ rule: String, code: String = "wrong-type", mayBeText: Bool = true) {
         guard !node.isReported else { return }
-        report(code, rule, at: node.headRange, notes: ["here stands \(node.kindInWords)"] + braceNote(node))
+        report(code, rule, at: node.headRange, notes: ["here stands \(node.kindInWords)"] + (mayBeText ? braceNote(node) : []))
     }
 
     private func braceNote(_ node: YAMLNode) -> [String] {

@@ -113,7 +113,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("expr: avg_over_time(t) > 1", "window"), ("expr: avg_over_time(t, 5) > 1", "window"),
+        ("expr: avg_over_time(t) > 1", "argument-count"), ("expr: avg_over_time(t, 5) > 1", "window"),
         ("expr: avg_over_time(t, '5 minutes') > 1", "window"), ("expr: avg_over_last(t, 0) > 1", "window"),
         ("expr: quantile_over_time(t, '5m', '1m') > 1", "window"), ("expr: became(avg_over_time(t, '5m') > 1)", "not-supported"),
         ("expr: avg_over_time(1.0, '5m') > 1", "no-field"),

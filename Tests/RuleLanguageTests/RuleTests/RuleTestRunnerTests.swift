@@ -206,6 +206,21 @@ import Testing
         #expect(report.coverage?.entries.map(\.missed) == [[]])
     }
 
+    @Test func `a failure of an event says that its evaluation is over`() throws {
+        let rules = "groups: [{name: g, on: f, rules: [{alert: Warm, event: true, expr: t > limit}]}]"
+        let test = """
+            rules: [r.yaml]
+            tests:
+              - name: it
+                readings: [{topic: f, at: 0s, limit: 5}, {topic: f, at: 1s, t: 6}]
+                expect: [{at: 1s, alert: Warm, state: firing}]
+            """
+        let report = try runRuleTest(rules: rules, test: test)
+        let failure = try #require(failures(of: report).first)
+        #expect(failure.contains("t > limit\n"))
+        #expect(failure.contains("an event sees only the fields that its reading carries"))
+    }
+
     @Test func `a failure shows what was expected, what was, and the evaluation`() throws {
         let report = try runRuleTest(
             rules: Self.warm,
