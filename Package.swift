@@ -36,6 +36,7 @@ let package = Package(
         .executable(name: "windows-benchmark", targets: ["WindowsBenchmark"]),
         .executable(name: "cel-benchmark", targets: ["CELBenchmark"]),
         .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
+        .executable(name: "journal-benchmark", targets: ["JournalBenchmark"]),
         .executable(name: "latency-benchmark", targets: ["LatencyBenchmark"]),
     ],
     dependencies: [
@@ -83,6 +84,9 @@ let package = Package(
             name: "IngestBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/IngestBenchmark", swiftSettings: settings),
         .executableTarget(
             name: "LatencyBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/LatencyBenchmark", swiftSettings: settings),
+        .executableTarget(
+            name: "JournalBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "EmbeddedState", "BenchmarkHarness", logging],
+            path: "Benchmarks/JournalBenchmark", swiftSettings: settings),
         .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
         .executableTarget(
             name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL", "CAllocations"],
@@ -104,8 +108,8 @@ let package = Package(
         tests(
             "IntegrationTests",
             [
-                "RuleEngine", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels", "TestSupport",
-                logging,
+                "RuleEngine", "RuleLanguage", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels",
+                "TestSupport", logging,
             ], exclude: ["Data", "Golden"]),
     ],
     swiftLanguageModes: [.v6],

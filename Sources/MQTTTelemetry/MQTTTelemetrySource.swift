@@ -29,6 +29,22 @@ public final class MQTTTelemetrySource: TelemetrySource {
         shared.wakeUp.signal()
     }
 
+    /// A QoS 1 message that an earlier run of this client id took.
+    public struct TakenMessage: Sendable {
+        public var packetID: UInt16
+        public var topic: [UInt8]
+        public var payload: [UInt8]
+
+        public init(packetID: UInt16, topic: [UInt8], payload: [UInt8]) {
+            self.packetID = packetID
+            self.topic = topic
+            self.payload = payload
+        }
+    }
+
+    /// Messages that were taken before a crash and whose acknowledgements may not have gone out: sent again, they are dropped. To be called before `run`.
+    public func expectRepetitions(of messages: [TakenMessage]) { shared.state.withLock { $0.earlier = messages } }
+
     /// One call at a time.
     public func run(_ sink: any TelemetrySink) async {
         let thread = ConnectionThread()
@@ -55,6 +71,7 @@ final class TelemetryShared: Sendable {
     struct State {
         var order: Order?
         var unreadyReason: String? = "not connected yet"
+        var earlier: [MQTTTelemetrySource.TakenMessage] = []
     }
     let state = Mutex(State())
     let tally = MQTTTally()

@@ -80,6 +80,7 @@ final class TelemetryLoop: MQTTConnectionDelegate {
 
     func run() {
         guard waitForFirstOrder() else { return }
+        takeUpEarlierMessages()
         while !thread.isStopped {
             guard let reason = open() ?? serve(), !thread.isStopped else { return }
             setUnready("no connection to \(configuration.address): \(reason)")
@@ -97,6 +98,16 @@ final class TelemetryLoop: MQTTConnectionDelegate {
             shared.wakeUp.clear()
         }
         return false
+    }
+
+    /// What an earlier run took, and the broker may not know of.
+    private func takeUpEarlierMessages() {
+        for message in shared.state.withLock({ $0.earlier }) {
+            var hasher = Hasher()
+            message.topic.withUnsafeBytes { hasher.combine(bytes: $0) }
+            let content = message.payload.withUnsafeBytes { Self.content(hasher, $0) }
+            redeliveries.take(packetID: message.packetID, content: content, now: .now)
+        }
     }
 
     private func waitOut(_ delay: Duration) {
@@ -247,18 +258,19 @@ final class TelemetryLoop: MQTTConnectionDelegate {
 
     /// False when the sink could not take the batch: nothing of it is acknowledged then.
     private func handOver() -> Bool {
-        let isTaken = sink.take(batch)
+        let outcome = sink.take(batch)
         now = .now
-        if isTaken {
-            connection.write()
-        } else {
+        switch outcome {
+        case .stored: connection.write()
+        case .waiting: counted.batchesRefused += 1
+        case .refused:
             counted.batchesRefused += 1
             for entry in batch.entries where entry.qos == 1 { redeliveries.forget(packetID: entry.packetID) }
             overlaps.forgetContents()
         }
         batch.removeAll()
         publishCounts()
-        return isTaken
+        return outcome == .stored
     }
 
     // MARK: Subscriptions
@@ -342,13 +354,12 @@ final class TelemetryLoop: MQTTConnectionDelegate {
     private func isRepetition(_ message: IncomingMessage) -> Bool {
         var hasher = Hasher()
         hasher.combine(bytes: message.topicBytes)
+        let topicHasher = hasher
         let topicHash = hasher.finalize()
         let overlaps = mayOverlap(message) && self.overlaps.overlaps(topic: message.topic, hash: topicHash)
         // Most messages need no more than that.
         guard message.qos == 1 || overlaps else { return false }
-        hasher.combine(0 as UInt8)
-        hasher.combine(bytes: message.payload)
-        let content = hasher.finalize()
+        let content = Self.content(topicHasher, message.payload)
         if message.qos == 1 {
             if message.isDuplicate, redeliveries.has(packetID: message.packetID, content: content) {
                 counted.redeliveriesDropped += 1
@@ -361,6 +372,14 @@ final class TelemetryLoop: MQTTConnectionDelegate {
         else { return false }
         counted.copiesDropped += 1
         return true
+    }
+
+    /// - Parameter topic: has taken the topic in.
+    private static func content(_ topic: Hasher, _ payload: UnsafeRawBufferPointer) -> Int {
+        var hasher = topic
+        hasher.combine(0 as UInt8)
+        hasher.combine(bytes: payload)
+        return hasher.finalize()
     }
 
     private func publishCounts() {

@@ -24,6 +24,18 @@ public final class InMemoryStateStore: StateStore {
             .map { StoredDocument(id: String(decoding: $0.key, as: UTF8.self), document: $0.value) }
     }
 
+    public func installationID(proposed: String) async throws(StoreFailure) -> String {
+        try check()
+        let document = collections.withLock { collections in
+            if collections[.server]?[Array("installation".utf8)] == nil {
+                collections[.server, default: [:]][Array("installation".utf8)] = ["id": .string(proposed)]
+            }
+            return collections[.server]?[Array("installation".utf8)]
+        }
+        guard let id = document?["id"]?.string else { throw .refused("the document 'installation' in 'server' has no id") }
+        return id
+    }
+
     public func commit(_ writes: [StateWrite]) async throws(StoreFailure) {
         try check()
         for document in writes.lazy.compactMap(\.document) {

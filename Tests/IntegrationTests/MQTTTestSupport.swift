@@ -84,7 +84,7 @@ final class RecordingSink: TelemetrySink {
 
     init(answer: @escaping @Sendable ([Seen]) -> Bool = { _ in true }) { self.answer = answer }
 
-    func take(_ batch: MessageBatch) -> Bool {
+    func take(_ batch: MessageBatch) -> BatchOutcome {
         let messages = batch.entries.map { entry in
             let payload = entry.start + entry.topicLength
             return Seen(
@@ -94,7 +94,7 @@ final class RecordingSink: TelemetrySink {
         }
         let isTaken = answer(messages)
         events.change { $0 += messages.map { isTaken ? .took($0) : .refused($0) } }
-        return isTaken
+        return isTaken ? .stored : .refused
     }
     func connected() { events.change { $0.append(.connected) } }
     func backlogEnded() { events.change { $0.append(.backlogEnded) } }

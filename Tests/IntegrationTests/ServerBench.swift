@@ -95,9 +95,9 @@ final class ServerBench: Sendable {
 
     // MARK: The process
 
-    func launch() throws {
+    func launch(_ arguments: [String] = ["serve"]) throws {
         let new = try Child(
-            Binary.path(), ["serve"], folder: folder.path, environment: environment, output: folder.path("log.txt"),
+            Binary.path(), arguments, folder: folder.path, environment: environment, output: folder.path("log.txt"),
             errors: folder.path("log.txt"))
         child.withLock { $0 = new }
     }

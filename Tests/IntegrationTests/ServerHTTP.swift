@@ -111,6 +111,7 @@ final class WebhookReceiver: Sendable {
         var annotations: [String: String]
         var at: ContinuousClock.Instant
         var value: Document
+        var startsAt: String
     }
 
     let port: UInt16
@@ -188,7 +189,7 @@ final class WebhookReceiver: Sendable {
                 Alert(
                     id: delivery.id, status: alert["status"]?.string ?? "", labels: alert["labels"]?.strings ?? [:],
                     annotations: alert["annotations"]?.strings ?? [:], at: delivery.at,
-                    value: values.indices.contains(index) ? values[index]["value"] ?? .null : .null)
+                    value: values.indices.contains(index) ? values[index]["value"] ?? .null : .null, startsAt: alert["startsAt"]?.string ?? "")
             }
         }.filter { alert in
             (status == nil || alert.status == status) && (name == nil || alert.labels["alertname"] == name)

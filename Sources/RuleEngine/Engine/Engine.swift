@@ -131,7 +131,7 @@ public final class Engine {
 
     /// A new input, or timer, at an instant that never goes back.
     @inline(__always)
-    private func begin(at instant: Instant) {
+    func begin(at instant: Instant) {
         if instant > context.now {
             context.now = instant
             context.ordinal = 0
@@ -142,7 +142,7 @@ public final class Engine {
 
     /// At one instant inputs come before timers: what is due at the very instant waits.
     @inline(__always)
-    private func beginInput(at instant: Instant) {
+    func beginInput(at instant: Instant) {
         if context.timerFloor.instant < instant { runTimers(before: instant) }
         begin(at: max(instant, context.now))
     }
@@ -364,11 +364,11 @@ public final class Engine {
         }
     }
 
-    private func resolveOrphan(_ record: AlertRecord) {
+    func resolveOrphan(_ record: AlertRecord, reason: TransitionReason = .ruleRemoved) {
         var ended = record
         ended.transition += 1
         ended.changedAt = context.now
-        ended.reason = .ruleRemoved
+        ended.reason = reason
         ended.state = record.state == .pending ? .inactive : .resolved
         ended.resolvedAt = record.state == .pending ? nil : context.now
         ended.pendingActions = []

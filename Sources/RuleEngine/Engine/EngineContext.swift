@@ -33,7 +33,7 @@ final class EngineContext {
     /// Subjects that were refused, by the source's number.
     var refusedSubjects: [UInt64]
 
-    struct DeviceEntry: Equatable {
+    struct DeviceEntry: Equatable, Sendable {
         var config: Document
         var labels: [String: String]
         /// Its own, or what its configuration says.
@@ -50,7 +50,7 @@ final class EngineContext {
     }
 
     /// An alert of the engine about itself: `RuleOverLimit`, `TooManyInstances`.
-    struct OwnAlert {
+    struct OwnAlert: Sendable {
         var record: AlertRecord
         var lastCauseAt: Instant
     }

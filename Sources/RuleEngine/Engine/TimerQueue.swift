@@ -1,7 +1,7 @@
 import HeapModule
 
 /// Something that has to be looked at when an instant has come. Timers may be out of date: who takes one checks whether it still holds.
-struct Timer: Comparable {
+struct Timer: Comparable, Sendable {
     enum Kind: UInt8 {
         /// The next aligned instant of a rule with `every`, or the next look at subjects that can be forgotten (`rule` is -1).
         case clock

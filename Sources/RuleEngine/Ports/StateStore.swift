@@ -65,6 +65,8 @@ public protocol StateStore: Sendable {
     /// Every document of a collection, in the order of ids' bytes.
     func documents(in collection: StateCollection) async throws(StoreFailure) -> [StoredDocument]
     func commit(_ writes: [StateWrite]) async throws(StoreFailure)
+    /// The id of the installation that this store belongs to; `proposed` becomes it when there is none yet. Given once, it never changes.
+    func installationID(proposed: String) async throws(StoreFailure) -> String
     /// Whether the store can be used now; nil when it can, else the reason for `/readyz`.
     func unreadyReason() async -> String?
 }

@@ -61,11 +61,21 @@ public struct Subscription: Hashable, Sendable {
     }
 }
 
+/// What became of a batch.
+public enum BatchOutcome: Sendable {
+    /// It is stored, and its messages may be acknowledged.
+    case stored
+    /// It was not taken: the messages have to be given again.
+    case refused
+    /// It was taken, but could not be stored in time: the messages may not be acknowledged, and count as taken when they come again.
+    case waiting
+}
+
 /// Takes what a telemetry source reads; called on the source's own thread, one call at a time.
 public protocol TelemetrySink: Sendable {
-    /// Returns when what the batch caused is stored, so that its messages may be acknowledged; false when that could not be done in time: then the
-    /// source acknowledges nothing, disconnects and lets the broker's session hold the messages (they come again).
-    func take(_ batch: MessageBatch) -> Bool
+    /// Returns when what the batch caused is stored, or could not be in time: then the source acknowledges nothing, disconnects and lets the broker's session hold
+    /// the messages (they come again).
+    func take(_ batch: MessageBatch) -> BatchOutcome
     /// The connection is there and the subscriptions are acknowledged; what the broker held follows.
     func connected()
     /// The socket was idle for the first time after `connected` (or 2 s have passed): what was held is read.

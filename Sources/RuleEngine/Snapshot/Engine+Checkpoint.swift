@@ -4,7 +4,7 @@ extension Engine {
     /// Begins a picture of the state as it is now. One is under way at a time: an earlier one that is not whole is abandoned.
     public func beginCheckpoint() -> EngineCheckpoint {
         abandonCheckpoint()
-        let checkpoint = EngineCheckpoint(common: commonState())
+        let checkpoint = EngineCheckpoint(common: EngineCommonState(self))
         context.checkpoint = checkpoint
         for shard in shards { for source in shard.sources { source.beginSaving() } }
         return checkpoint
@@ -36,6 +36,13 @@ extension Engine {
         return true
     }
 
+    /// The same, with the bytes of what was copied and of what inputs made necessary meanwhile; nil when the picture was abandoned.
+    public func takeCheckpointPiece(subjects count: Int) -> (bytes: [UInt8], isWhole: Bool)? {
+        guard let checkpoint = context.checkpoint else { return nil }
+        let isWhole = continueCheckpoint(subjects: count)
+        return (checkpoint.takeBytes(), isWhole)
+    }
+
     /// The whole state at once, in one order: equal for engines that stand in the same place, whatever the number of shards.
     public func snapshot() -> [UInt8] {
         let checkpoint = beginCheckpoint()
@@ -48,47 +55,6 @@ extension Engine {
         checkpoint.isAbandoned = true
         context.checkpoint = nil
         for shard in shards { for source in shard.sources { source.endSaving() } }
-    }
-
-    /// What belongs to no subject.
-    private func commonState() -> [UInt8] {
-        var writer = SnapshotWriter()
-        writer.write(context.now)
-        writer.write(context.ordinal)
-        writer.write(lateOrdinal)
-        writer.write(hasStarted)
-        writer.write(context.isReadingBacklog)
-        writer.write(context.beatFloor)
-        writer.write(context.nextSubjectOrdinal)
-        writer.write(context.variables.count)
-        for (name, value) in context.variables.sorted(by: { $0.key < $1.key }) {
-            writer.write(name)
-            writer.write(value)
-        }
-        writer.write(context.devices.count)
-        for (id, device) in context.devices.sorted(by: { $0.key < $1.key }) {
-            writer.write(id)
-            writer.write(device.config)
-            writer.write(device.labels)
-            writer.write(device.location != nil)
-            if let place = device.location {
-                writer.write(place.latitude.bitPattern)
-                writer.write(place.longitude.bitPattern)
-            }
-        }
-        writer.write(context.ownAlertDue)
-        writer.write(context.ownAlerts.count)
-        for (_, own) in context.ownAlerts.sorted(by: { $0.key < $1.key }) {
-            writer.write(own.record.document)
-            writer.write(own.lastCauseAt)
-        }
-        let clocks = clock.all.sorted()
-        writer.write(clocks.count)
-        for timer in clocks {
-            writer.write(timer.due)
-            writer.write(Int64(timer.rule))
-        }
-        return writer.finish()
     }
 }
 

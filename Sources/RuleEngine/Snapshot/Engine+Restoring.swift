@@ -43,16 +43,9 @@ extension Engine {
         guard let devices = reader.readCount() else { return false }
         for _ in 0..<devices {
             guard let id = reader.readText(), let config = reader.readDocument(), let labels = reader.readTexts(),
-                let isPlaced = reader.readBool()
+                case .some(let location) = reader.readPlace()
             else { return false }
-            var entry = EngineContext.DeviceEntry(config: config, labels: labels)
-            if isPlaced {
-                guard let latitude = reader.readDouble(), let longitude = reader.readDouble(),
-                    let place = GeoPoint(latitude: latitude, longitude: longitude)
-                else { return false }
-                entry.location = place
-            }
-            context.devices[id] = entry
+            context.devices[id] = EngineContext.DeviceEntry(config: config, labels: labels, location: location)
         }
         return true
     }

@@ -26,12 +26,12 @@ public final class EngineCheckpoint {
     var source = 0
     var subject = 0
 
-    init(common: [UInt8]) {
-        writer.write(byte: Self.version)
-        writer.write(bytes: common)
-    }
+    /// What belongs to no subject, as it was at the beginning.
+    public let common: EngineCommonState
 
-    /// Bytes since this was last asked.
+    init(common: EngineCommonState) { self.common = common }
+
+    /// Bytes of records since this was last asked; `common.head` comes before the first.
     public func takeBytes() -> [UInt8] {
         entries.removeAll(keepingCapacity: true)
         return writer.take()
@@ -50,15 +50,13 @@ public final class EngineCheckpoint {
         isWhole = true
     }
 
-    /// The bytes with the records in the order of source and ordinal: equal for equal states. Nothing has been taken.
+    /// The whole with the records in the order of source and ordinal: equal for equal states. Nothing has been taken.
     func inOrder() -> [UInt8] {
         let bytes = writer.bytes
-        let first = entries.map(\.start).min() ?? bytes.count - 8
-        var ordered = Array(bytes[..<first])
+        var ordered = common.head
         for entry in entries.sorted(by: { ($0.source, $0.ordinal) < ($1.source, $1.ordinal) }) {
             ordered += bytes[entry.start..<entry.end]
         }
-        let last = entries.map(\.end).max() ?? first
-        return ordered + bytes[last...]
+        return ordered + bytes.suffix(8)
     }
 }

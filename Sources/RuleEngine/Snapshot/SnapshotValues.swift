@@ -23,6 +23,14 @@ extension SnapshotWriter {
         write(bytes: (try? DocumentEncoding.encode(document)) ?? [DocumentEncoding.form, 0])
     }
 
+    mutating func write(_ place: GeoPoint?) {
+        write(place != nil)
+        if let place {
+            write(place.latitude)
+            write(place.longitude)
+        }
+    }
+
     mutating func write(_ slot: Slot, _ strings: InternedStrings) {
         switch slot.kind {
         case .double:
@@ -91,6 +99,15 @@ extension SnapshotReader {
 
     mutating func readDocument() -> Document? {
         readBytes().flatMap { bytes in bytes.withUnsafeBytes { DocumentEncoding.decode($0) } }
+    }
+
+    /// The outer nil is damage, the inner one no place.
+    mutating func readPlace() -> GeoPoint?? {
+        guard let exists = readBool() else { return nil }
+        guard exists else { return .some(nil) }
+        guard let latitude = readDouble(), let longitude = readDouble(), let place = GeoPoint(latitude: latitude, longitude: longitude)
+        else { return nil }
+        return .some(place)
     }
 
     /// The outer nil is damage, the inner one a value that is not there.

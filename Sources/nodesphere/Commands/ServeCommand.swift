@@ -11,6 +11,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "HOST:PORT of the HTTP interface.") var http: String?
     @Option(help: "URL of the MQTT broker.") var mqtt: String?
 
+    @Flag(help: "Go on with what is whole of a damaged journal, and say what was lost.") var repair = false
+
     func run() async throws {
         let configuration = try ConfigurationOptions.load(
             config,
@@ -30,7 +32,7 @@ struct ServeCommand: AsyncParsableCommand {
         logger.logLevel = level
         signal(SIGPIPE, SIG_IGN)
         do {
-            try await Server(configuration: configuration, logger: logger).run()
+            try await Server(configuration: configuration, logger: logger, isRepairing: repair).run()
         } catch let failure as StartFailure {
             Output.talk("error: \(failure.description)")
             throw Ending(failure.status)

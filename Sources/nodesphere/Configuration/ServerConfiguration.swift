@@ -129,7 +129,7 @@ struct ServerConfiguration: Sendable {
         case .bool: rule = ["true", "false"].contains(entry.value) ? nil : "must be true or false"
         case .duration: rule = Duration(ruleText: entry.value) == nil ? "must be a duration, such as 5m" : nil
         case .integer: rule = Int(entry.value).map { $0 > 0 } ?? false ? nil : "must be a whole number above 0"
-        case .size: rule = nil
+        case .size: rule = ByteSize(entry.value) == nil ? "must be a size, such as 2GiB" : nil
         case .number(let range):
             let number = Double(entry.value)
             rule = number.map(range.contains) ?? false ? nil : "must be a number from \(Int(range.lowerBound)) to \(Int(range.upperBound))"
@@ -141,5 +141,7 @@ struct ServerConfiguration: Sendable {
     func text(_ name: String) -> String { entries[name]?.value ?? "" }
     func bool(_ name: String) -> Bool { entries[name]?.value == "true" }
     func duration(_ name: String) -> Duration { entries[name].flatMap { Duration(ruleText: $0.value) } ?? .zero }
+    /// Bytes.
+    func size(_ name: String) -> Int64 { entries[name].flatMap { ByteSize($0.value)?.bytes } ?? 0 }
     func integer(_ name: String) -> Int { entries[name].flatMap { Int($0.value) } ?? 0 }
 }

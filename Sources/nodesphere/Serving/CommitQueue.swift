@@ -1,3 +1,4 @@
+import EmbeddedState
 import Foundation
 import Logging
 import RuleEngine
@@ -8,10 +9,16 @@ struct CommitWork: Sendable {
     var transitions: [AlertTransition] = []
     var writes: [StateWrite] = []
     var messages: [ScheduledMessage] = []
+    /// Of the input that caused it, in the journal: that comes first.
+    var journaled: UInt64?
     /// Called once, after the writes are durable.
     var completion: (@Sendable () -> Void)?
 
-    init(transitions: [AlertTransition] = [], effects: [PipelineEffect] = [], completion: (@Sendable () -> Void)? = nil) {
+    init(
+        transitions: [AlertTransition] = [], effects: [PipelineEffect] = [], journaled: UInt64? = nil,
+        completion: (@Sendable () -> Void)? = nil
+    ) {
+        self.journaled = journaled
         self.transitions = transitions
         writes = transitions.map(\.write) + effects.compactMap(\.write)
         messages = effects.compactMap(\.message)
@@ -42,6 +49,7 @@ final class CommitQueue: Sendable {
     private let doorbell: AsyncStream<Void>
     private let ring: AsyncStream<Void>.Continuation
     private let store: any StateStore
+    private let journal: InputJournal?
     private let logger: Logger
     private let seconds = Mutex<CommitTimes>(CommitTimes())
 
@@ -55,8 +63,9 @@ final class CommitQueue: Sendable {
     /// Works taken together into one commit.
     private static let largestGroup = 2_000
 
-    init(store: any StateStore, logger: Logger) {
+    init(store: any StateStore, journal: InputJournal?, logger: Logger) {
         self.store = store
+        self.journal = journal
         self.logger = logger
         (doorbell, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
@@ -100,6 +109,7 @@ final class CommitQueue: Sendable {
                 return group
             }
             guard !group.isEmpty else { return }
+            if let position = group.compactMap(\.journaled).max() { await journal?.durable(position) }
             await commit(group.flatMap(\.writes))
             state.withLock { $0.underWay = 0 }
             for work in group { work.completion?() }

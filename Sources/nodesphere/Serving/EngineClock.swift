@@ -4,24 +4,18 @@ import Synchronization
 
 /// Engine time: the monotonic clock anchored to wall time at start. It never goes back, whatever is done to the wall clock.
 final class EngineClock: Sendable {
-    private let anchor: Instant
-    private let start: ContinuousClock.Instant
-    private let last: Mutex<Instant>
+    private let start = ContinuousClock.now
+    private let anchor: Mutex<ClockAnchor>
 
-    /// - Parameter floor: the last instant that the store knows of; the clock begins at it when wall time is behind.
-    init(floor: Instant = .distantPast) {
-        anchor = max(.wallClock, floor)
-        start = .now
-        last = Mutex(anchor)
-    }
+    /// - Parameter floor: the last instant that journal or store know of; the clock begins at it when wall time is behind.
+    init(floor: Instant = .distantPast) { anchor = Mutex(ClockAnchor(wall: .wallClock, floor: floor)) }
 
-    func now() -> Instant {
-        let instant = anchor + start.duration(to: .now).inNanoseconds
-        return last.withLock { last in
-            last = max(last, instant)
-            return last
-        }
-    }
+    private var elapsed: Int64 { start.duration(to: .now).inNanoseconds }
+
+    func now() -> Instant { anchor.withLock { $0.now(elapsed: elapsed) } }
+
+    /// Compares with the wall clock; by how much engine time jumped forward, 0 when it did not.
+    func compareWithWall() -> Int64 { anchor.withLock { $0.compare(wall: .wallClock, elapsed: elapsed) } }
 }
 
 extension Instant {

@@ -1,3 +1,4 @@
+import EmbeddedState
 import Foundation
 import Logging
 import RuleEngine
@@ -7,48 +8,107 @@ import Synchronization
 ///
 /// Lock order: engine, pipeline, queue.
 final class EngineHost: Sendable {
+    /// An engine, the name of the rules that it has, and the last input that it was given.
+    private struct Held: @unchecked Sendable {
+        // @unchecked: the engine is handed over by the start, which does not touch it again, and only reached under the lock afterwards.
+        let engine: Engine
+        var rules: String
+        var position: UInt64
+    }
+
     let clock: EngineClock
     let queue: CommitQueue
-    private let engine: Mutex<Engine>
+    let journal: InputJournal?
+    private let held: Mutex<Held>
     private let pipeline: Mutex<NotificationPipeline>
     private let timerBell: TimerBell
 
     /// Works that may wait before readings wait too.
     static let longestQueue = 20_000
+    /// Nothing is written to the broker meanwhile, and its keep-alive is 60 s.
+    private static let longestHold = Duration.seconds(25)
 
-    init(engine: sending Engine, pipeline: NotificationPipeline, clock: EngineClock, queue: CommitQueue) {
+    /// - Parameter position: of the last input that the engine knows of.
+    init(
+        engine: Engine, rules: String, position: UInt64, pipeline: NotificationPipeline, clock: EngineClock, queue: CommitQueue,
+        journal: InputJournal?
+    ) {
         self.clock = clock
         self.queue = queue
-        self.engine = Mutex(engine)
+        self.journal = journal
+        held = Mutex(Held(engine: engine, rules: rules, position: position))
         self.pipeline = Mutex(pipeline)
         timerBell = TimerBell()
     }
 
-    /// Applies an input and queues what it caused. `completion` is called when that is durable, at once when there is nothing.
+    /// Adds an input to the journal, applies it and queues what it caused; its position in the journal. `completion` is called when what it caused is stored, at once when that is nothing.
     @discardableResult
-    func input<Result: Sendable>(completion: (@Sendable () -> Void)? = nil, _ body: (Engine, Instant) -> Result) -> Result {
-        var hasEffects = false
-        let (result, due) = engine.withLock { engine -> (Result, Instant?) in
+    func apply(_ input: EngineInput, completion: (@Sendable () -> Void)? = nil) -> UInt64? {
+        var position: UInt64?
+        let (hasEffects, due) = held.withLock { held -> (Bool, Instant?) in
             let now = clock.now()
-            let result = body(engine, now)
-            let effects = engine.takeEffects()
-            if !effects.isEmpty {
-                hasEffects = true
-                pipeline.withLock { pipeline in
-                    queue.add(
-                        CommitWork(
-                            transitions: effects.transitions, effects: pipeline.take(effects.transitions, at: now), completion: completion))
-                }
-            }
-            return (result, engine.nextDue)
+            position = journal?.append(input, at: now)
+            held.position = position ?? held.position + 1
+            if case .rules(_, let name) = input { held.rules = name }
+            held.engine.apply(input, at: now)
+            return (queueEffects(of: held.engine, position, completion, at: now), held.engine.nextDue)
         }
         if !hasEffects { completion?() }
         timerBell.set(due)
-        return result
+        return position
+    }
+
+    /// The same, returning when the input is in the journal.
+    func applyDurably(_ input: EngineInput) async {
+        if let position = apply(input) { await journal?.durable(position) }
+    }
+
+    private func queueEffects(of engine: Engine, _ position: UInt64?, _ completion: (@Sendable () -> Void)?, at now: Instant) -> Bool {
+        let effects = engine.takeEffects()
+        guard !effects.isEmpty else { return false }
+        pipeline.withLock { pipeline in
+            queue.add(
+                CommitWork(
+                    transitions: effects.transitions, effects: pipeline.take(effects.transitions, at: now), journaled: position,
+                    completion: completion))
+        }
+        return true
+    }
+
+    /// After a recovery: what was decided before and is not stored, then whatever else the store does not agree with.
+    func settle(_ decided: [AlertTransition], stored: [AlertRecord]) {
+        held.withLock { held in
+            let now = clock.now()
+            _ = held.engine.takeEffects()
+            if !decided.isEmpty {
+                pipeline.withLock { queue.add(CommitWork(transitions: decided, effects: $0.take(decided, at: now))) }
+            }
+            var known = Dictionary(stored.map { ($0.storageID, $0) }) { first, _ in first }
+            for transition in decided { known[transition.alert.storageID] = transition.alert }
+            held.engine.reconcile(with: known.values.sorted { $0.id < $1.id }, at: now)
+            _ = queueEffects(of: held.engine, nil, nil, at: now)
+        }
     }
 
     /// Looks at the engine without changing it.
-    func look<Result: Sendable>(_ body: (Engine) -> Result) -> Result { engine.withLock { body($0) } }
+    func look<Result: Sendable>(_ body: (Engine) -> Result) -> Result { held.withLock { body($0.engine) } }
+
+    // MARK: Checkpoints
+
+    var position: UInt64 { held.withLock { $0.position } }
+
+    func beginCheckpoint() -> (file: CheckpointFile, common: EngineCommonState) {
+        held.withLock { held in
+            let file = CheckpointFile(
+                position: held.position, instant: held.engine.reached, isJournaled: journal != nil, rules: held.rules)
+            return (file, held.engine.beginCheckpoint().common)
+        }
+    }
+
+    /// Copies some more subjects; nil when other rules came in between.
+    func continueCheckpoint(subjects: Int) -> (bytes: [UInt8], isWhole: Bool)? {
+        held.withLock { $0.engine.takeCheckpointPiece(subjects: subjects) }
+    }
 
     func withPipeline<Result: Sendable>(
         _ body: (inout NotificationPipeline, Instant) -> (Result, [PipelineEffect]), completion: (@Sendable () -> Void)? = nil
@@ -86,9 +146,7 @@ final class EngineHost: Sendable {
 
     /// Runs what is due by time, until `stop`. Blocks its thread.
     func runTimers() {
-        while timerBell.wait(now: clock.now) {
-            input { engine, now in engine.advance(to: now) }
-        }
+        while timerBell.wait(now: clock.now) { apply(.time) }
     }
 
     func stopTimers() { timerBell.stop() }
@@ -134,19 +192,35 @@ private final class TimerBell: @unchecked Sendable {
 }
 
 extension EngineHost: TelemetrySink {
-    /// Waits until what the messages caused is stored, where their acknowledgement depends on it; QoS 0 goes on while the queue has room.
-    func take(_ batch: MessageBatch) -> Bool {
+    /// With a journal, waits until the messages are in it; without one, until what they caused is stored. QoS 0 goes on while there is room.
+    func take(_ batch: MessageBatch) -> BatchOutcome {
+        guard waitForRoom() else { return .refused }
         let isAcknowledged = batch.entries.contains { $0.qos > 0 }
-        guard isAcknowledged || queue.length > Self.longestQueue else {
-            input { engine, now in engine.ingest(batch, at: now) }
-            return true
+        if let journal {
+            guard let position = apply(.readings(batch)), isAcknowledged else { return .stored }
+            return journal.wait(for: position, atMost: Self.longestHold) ? .stored : .waiting
+        }
+        guard isAcknowledged else {
+            apply(.readings(batch))
+            return .stored
         }
         let stored = DispatchSemaphore(value: 0)
-        input(completion: { stored.signal() }) { engine, now in engine.ingest(batch, at: now) }
-        return stored.wait(timeout: .now() + .seconds(25)) == .success
+        apply(.readings(batch)) { stored.signal() }
+        return stored.wait(timeout: .now() + .seconds(Int(Self.longestHold.components.seconds))) == .success ? .stored : .waiting
     }
 
-    func connected() { input { engine, now in engine.connected(at: now) } }
-    func backlogEnded() { input { engine, now in engine.backlogEnded(at: now) } }
+    /// False when the store or the journal's disk has been in the way for too long.
+    private func waitForRoom() -> Bool {
+        func hasRoom() -> Bool { queue.length <= Self.longestQueue && journal?.hasRoom ?? true }
+        let end = ContinuousClock.now + Self.longestHold
+        while !hasRoom() {
+            guard ContinuousClock.now < end else { return false }
+            Thread.sleep(forTimeInterval: 0.01)
+        }
+        return true
+    }
+
+    func connected() { apply(.connected) }
+    func backlogEnded() { apply(.backlogEnded) }
     func disconnected(reason: String) {}
 }

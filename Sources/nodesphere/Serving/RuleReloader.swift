@@ -10,6 +10,7 @@ struct RuleSet: Sendable {
     var notifications: NotificationConfiguration
     var files: [RuleLoader.Source]
     var storeGroups: [RuleLoader.Source]
+    var surroundings: Surroundings
     var warnings: [Diagnostic]
 }
 
@@ -58,7 +59,7 @@ struct RuleReader: Sendable {
             let routes = try RouteTree(configuration, compile: CELRegex.compiler)
             return RuleSet(
                 plan: plan, routes: routes, notifications: configuration, files: files, storeGroups: storeGroups,
-                warnings: diagnostics.inOrder)
+                surroundings: surroundings, warnings: diagnostics.inOrder)
         } catch {
             let place = SourceLocation(file: notificationsPath, line: 1, column: 1)
             throw Rejection(diagnostics: [Diagnostic(code: "route", error.description, at: place)], sources: sources)

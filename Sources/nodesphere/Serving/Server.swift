@@ -22,6 +22,7 @@ struct StartFailure: Error, CustomStringConvertible {
 struct Server {
     let configuration: ServerConfiguration
     let logger: Logger
+    let isRepairing: Bool
 
     /// What everything stands on; closed last.
     private struct Foundations: Sendable {
@@ -29,6 +30,8 @@ struct Server {
         var directory: any DeviceDirectory
         var scheduler: any NotificationScheduler
         var embedded: EmbeddedDatabase?
+        /// Of the data folder, where no database holds it.
+        var lock: FolderLock?
     }
 
     func run() async throws {
@@ -47,7 +50,7 @@ struct Server {
         }
         let core = ServerCore(
             configuration: configuration, logger: logger, reader: reader, mqtt: mqtt, dataPath: dataPath, store: foundations.store,
-            directory: foundations.directory, scheduler: foundations.scheduler, state: state)
+            directory: foundations.directory, scheduler: foundations.scheduler, state: state, isRepairing: isRepairing)
         // Services are stopped in reverse order: the core first, then HTTP, so that health can be asked to the end.
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
@@ -122,14 +125,14 @@ struct Server {
             let needsDatabase = configuration["mongodb.uri"] == nil || configuration["amqp.url"] == nil
             try FileManager.default.createDirectory(atPath: dataPath, withIntermediateDirectories: true)
             let database = needsDatabase ? try EmbeddedDatabase(folder: dataPath) : nil
+            let lock = needsDatabase ? nil : try FolderLock(folder: dataPath)
             let now: @Sendable () -> Instant = { clock.now() }
             let scheduler = try scheduler(database, now: now)
             if let uri = configuration["mongodb.uri"] {
                 let connection = try MongoConnection(MongoConfiguration(uri: uri))
                 return Foundations(
                     store: MongoStateStore(connection), directory: MongoDeviceDirectory(connection, logger: Self.quiet(logger)),
-                    scheduler: scheduler,
-                    embedded: database)
+                    scheduler: scheduler, embedded: database, lock: lock)
             }
             guard let database else { throw StartFailure(description: "no state store", status: 2) }
             return Foundations(

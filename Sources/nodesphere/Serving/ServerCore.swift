@@ -1,3 +1,4 @@
+import EmbeddedState
 import Foundation
 import Logging
 import MQTTTelemetry
@@ -20,6 +21,10 @@ struct ServerCore: Service {
     let directory: any DeviceDirectory
     let scheduler: any NotificationScheduler
     let state: ServerState
+    let isRepairing: Bool
+
+    private var journalFolder: String { dataPath + "/journal" }
+    private var archive: RuleArchive { RuleArchive(folder: journalFolder) }
 
     func run() async throws {
         guard let restored = try await withGracefulEnd({ try await restore() }) else { return }
@@ -60,6 +65,7 @@ struct ServerCore: Service {
         var devices: [DeviceRecord] = []
         var profiles: [ProfileRecord] = []
         var lastInstant = Instant.distantPast
+        var installation = ""
     }
 
     /// Everything the store holds; waits for the store as long as it takes.
@@ -82,6 +88,7 @@ struct ServerCore: Service {
 
     private func read() async throws(StoreFailure) -> Restored {
         var restored = Restored()
+        restored.installation = try await store.installationID(proposed: Installation.id(in: dataPath) ?? UUID().uuidString.lowercased())
         for stored in try await store.documents(in: .alerts) {
             if let record = AlertRecord(document: stored.document) {
                 restored.alerts.append(record)
@@ -121,33 +128,53 @@ struct ServerCore: Service {
         var reloader: RuleReloader
         var devices: Directory
         var routesEffects: [PipelineEffect]
+        var checkpoints: Checkpoints
+        /// What the replayed journal decided and the store may not have.
+        var decided: [AlertTransition]
+        /// Inputs by which the present differs from where the engine stands.
+        var differences: [EngineInput]
+    }
+
+    /// An engine, how it came about, and where its journal goes on.
+    private struct Standing {
+        var engine: Engine
+        var rules: String
+        var position: UInt64
+        var decided: [AlertTransition] = []
+        var differences: [EngineInput] = []
+        var alerts: [AlertRecord]
     }
 
     private func start(_ restored: Restored) async throws -> Running {
+        try Installation.agree(restored.installation, in: dataPath)
         let (rules, rejection) = try rules(restored)
-        let clock = EngineClock(floor: restored.lastInstant)
-        let now = clock.now()
+        let devices = Directory()
+        let present = devices.apply(
+            restored.profiles.map { DirectoryChange.profile(name: $0.name, $0) }
+                + restored.devices.map { DirectoryChange.device(id: $0.id, $0) })
         var settings = EngineSettings()
         settings.maximumInstances = configuration.integer("instances.max")
         settings.forgetAfter = configuration.duration("instances.forget_after")
-        let engine = Engine(plan: rules.plan, settings: settings)
-        let devices = Directory()
-        let changes =
-            restored.profiles.map { DirectoryChange.profile(name: $0.name, $0) }
-            + restored.devices.map { DirectoryChange.device(id: $0.id, $0) }
-        for (id, device, effective) in devices.apply(changes) {
-            engine.setDevice(
-                id, config: device.map { _ in effective }, labels: device?.labels ?? [:], location: GeoPoint(device?.location), at: now)
-        }
-        for (name, value) in restored.variables { engine.setVariable(name, value, at: now) }
-        engine.restore(restored.alerts, at: now)
+        let recovery = Recovery(folder: journalFolder, archive: archive, isRepairing: isRepairing, logger: logger)
+        let outcome = try recovery.run(settings)
+        let clock = EngineClock(floor: max(restored.lastInstant, outcome.lastInstant))
+        let now = clock.now()
+        let rulesName = try keep(rules)
+        let standing = standing(outcome, restored, rules, rulesName, present, settings, at: now)
+        let journal = try journal(after: standing.position)
         var pipeline = NotificationPipeline(
             routes: rules.routes, settings: PipelineSettings(externalURL: configuration.text("external_url")))
         let effects = pipeline.restore(groups: restored.groups, alerts: restored.alerts, at: now)
-        let queue = CommitQueue(store: store, logger: logger)
-        let host = EngineHost(engine: engine, pipeline: pipeline, clock: clock, queue: queue)
+        let queue = CommitQueue(store: store, journal: journal, logger: logger)
+        let host = EngineHost(
+            engine: standing.engine, rules: standing.rules, position: standing.position, pipeline: pipeline, clock: clock, queue: queue,
+            journal: journal)
+        let checkpoints = Checkpoints(host: host, folder: journalFolder, archive: archive, logger: logger)
+        // What a journal goes on from.
+        await checkpoints.take()
         let publisher = MQTTMessagePublisher(mqtt, logger: logger)
         let source = MQTTTelemetrySource(mqtt, logger: logger)
+        source.expectRepetitions(of: outcome.unacknowledged)
         let http = HTTPClient()
         let logger = logger
         let makeChannels: @Sendable (NotificationConfiguration) -> ChannelSet = { configuration in
@@ -177,14 +204,88 @@ struct ServerCore: Service {
         ) { next in
             consumer.setChannels(makeChannels(next.notifications))
             await outbox.setReceivers(next.notifications.receivers.map(\.name))
-            host.input { engine, now in engine.reload(next.plan, at: now) }
+            await host.applyDurably(.rules(next.plan, catalogue: (try? archive.keep(next)) ?? ""))
             host.withPipeline { pipeline, now in ((), pipeline.reconfigure(next.routes, at: now)) }
             await subscribe(next)
         }
         return Running(
             host: host, board: board, queue: queue, outbox: outbox,
             actions: ActionRunner(publisher: publisher, board: board, queue: queue, logger: logger),
-            consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, routesEffects: effects)
+            consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, routesEffects: effects,
+            checkpoints: checkpoints, decided: standing.decided, differences: standing.differences)
+    }
+
+    private func keep(_ rules: RuleSet) throws(StartFailure) -> String {
+        do { return try archive.keep(rules) } catch {
+            throw StartFailure(description: "the rules cannot be kept in '\(journalFolder)': \(error)", status: 1)
+        }
+    }
+
+    private func journal(after position: UInt64) throws(StartFailure) -> InputJournal? {
+        guard configuration.bool("journal.enabled") else { return nil }
+        do {
+            return try InputJournal(
+                path: journalFolder,
+                settings: .init(retain: configuration.duration("journal.retain"), maximumSize: configuration.size("journal.max_size")),
+                after: position, logger: logger)
+        } catch { throw StartFailure(description: "the journal cannot be used: \(error)", status: 1) }
+    }
+
+    /// The recovered engine, and by what inputs the present differs from it; without one, an engine made from what the store holds.
+    private func standing(
+        _ outcome: Recovery.Outcome, _ restored: Restored, _ rules: RuleSet, _ name: String,
+        _ present: [(id: String, device: DeviceRecord?, effective: Document)], _ settings: EngineSettings, at now: Instant
+    ) -> Standing {
+        guard let engine = outcome.engine else {
+            let engine = Engine(plan: rules.plan, settings: settings)
+            for (id, device, effective) in present {
+                engine.setDevice(
+                    id, config: device.map { _ in effective }, labels: device?.labels ?? [:], location: GeoPoint(device?.location), at: now)
+            }
+            for (name, value) in restored.variables { engine.setVariable(name, value, at: now) }
+            engine.restore(restored.alerts, at: now)
+            return Standing(
+                engine: engine, rules: name, position: outcome.position, decided: engine.takeEffects().transitions, alerts: restored.alerts)
+        }
+        var standing = Standing(
+            engine: engine, rules: outcome.rules, position: outcome.position, decided: unstored(outcome.decided, restored.alerts),
+            alerts: restored.alerts)
+        if outcome.storeLeads {
+            engine.forgetAlerts()
+            engine.restore(restored.alerts, at: now)
+            standing.decided = engine.takeEffects().transitions
+        }
+        if outcome.rules != name { standing.differences.append(.rules(rules.plan, catalogue: name)) }
+        standing.differences += differences(engine, present, restored.variables)
+        return standing
+    }
+
+    /// Decisions that the store does not hold yet: a decision has an identity, and of an instance the store has the latest.
+    private func unstored(_ decided: [AlertTransition], _ alerts: [AlertRecord]) -> [AlertTransition] {
+        let stored = Dictionary(alerts.map { ($0.storageID, $0) }) { first, _ in first }
+        return decided.filter { transition in
+            guard let known = stored[transition.alert.storageID] else { return true }
+            let alert = transition.alert
+            return (known.activeAt, known.ordinal, known.transition) < (alert.activeAt, alert.ordinal, alert.transition)
+        }
+    }
+
+    private func differences(
+        _ engine: Engine, _ present: [(id: String, device: DeviceRecord?, effective: Document)], _ variables: [(String, Document)]
+    ) -> [EngineInput] {
+        var inputs: [EngineInput] = []
+        var left = engine.deviceIDs
+        for (id, device, effective) in present {
+            left.remove(id)
+            guard let device, case let location = GeoPoint(device.location),
+                !engine.isUpToDate(device: id, config: effective, labels: device.labels, location: location)
+            else { continue }
+            inputs.append(.device(id: id, config: effective, labels: device.labels, location: location))
+        }
+        inputs += left.sorted().map { .device(id: $0, config: nil, labels: [:], location: nil) }
+        var held = engine.variables
+        for (name, value) in variables where held.removeValue(forKey: name) != value { inputs.append(.variable(name: name, value)) }
+        return inputs + held.keys.sorted().map { .variable(name: $0, nil) }
     }
 
     /// The rules as they are written, or, when they are broken, those that ran last.
@@ -212,7 +313,9 @@ struct ServerCore: Service {
     private func serve(_ running: Running, _ restored: Restored) async {
         let host = running.host
         running.queue.add(CommitWork(effects: running.routesEffects))
-        host.input { _, _ in }
+        host.settle(running.decided, stored: restored.alerts)
+        host.apply(.start)
+        for difference in running.differences { host.apply(difference) }
         for alert in restored.alerts where !alert.pendingActions.isEmpty { running.actions.run(alert) }
         let timers = Thread { host.runTimers() }
         timers.name = "engine-timers"
@@ -238,6 +341,8 @@ struct ServerCore: Service {
             inputs.addTask { await watchStore() }
             inputs.addTask { await watchFiles(running) }
             inputs.addTask { await reloadOnHangup(running) }
+            inputs.addTask { await running.checkpoints.run() }
+            inputs.addTask { await followWallClock(host) }
             // Returns when the server is told to end, or is cancelled.
             try? await gracefulShutdown()
             logger.notice("ending: telemetry first, then what is under way is stored")
@@ -254,6 +359,19 @@ struct ServerCore: Service {
             acting.cancel()
             publishing.cancel()
             await publishing.value
+            // With it the next start replays nothing.
+            await running.checkpoints.take()
+            host.journal?.close()
+        }
+    }
+
+    private func followWallClock(_ host: EngineHost) async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(1))
+            let jump = host.clock.compareWithWall()
+            guard jump > 0 else { continue }
+            logger.notice("the wall clock was set forward by \(Duration.nanoseconds(jump)); engine time follows, silence of devices does not count")
+            host.apply(.clockJump(nanoseconds: jump))
         }
     }
 

@@ -1,3 +1,4 @@
+import EmbeddedState
 import MQTTTelemetry
 import RESTInterface
 import RuleEngine
@@ -122,7 +123,7 @@ final class ServerState: ServerOperations {
     /// What was written here reaches the rules at once, not only with the directory's own feed.
     private func follow(_ changes: [DirectoryChange]) async {
         guard let server else { return }
-        ServerCore.apply(changes, server)
+        if let position = ServerCore.apply(changes, server) { await server.host.journal?.durable(position) }
     }
 
     func variables() async throws(StoreFailure) -> [RuleVariable] {
@@ -135,7 +136,7 @@ final class ServerState: ServerOperations {
         let server = try serverOrStarting()
         let isNew = try await self.variable(named: variable.name) == nil
         try await store.commit([StateWrite(.variables, id: variable.name, ["value": variable.value])])
-        server.host.input { engine, now in engine.setVariable(variable.name, variable.value, at: now) }
+        await server.host.applyDurably(.variable(name: variable.name, variable.value))
         return isNew ? .created : .replaced
     }
 
@@ -143,7 +144,7 @@ final class ServerState: ServerOperations {
         let server = try serverOrStarting()
         guard try await variable(named: name) != nil else { return false }
         try await store.commit([StateWrite(.variables, id: name, nil)])
-        server.host.input { engine, now in engine.setVariable(name, nil, at: now) }
+        await server.host.applyDurably(.variable(name: name, nil))
         return true
     }
 
@@ -165,6 +166,7 @@ final class ServerState: ServerOperations {
             PartReadiness("mqtt", unreadyReason: await server.source.unreadyReason()),
             PartReadiness("store", unreadyReason: await storeReason),
             PartReadiness("scheduler", unreadyReason: await schedulerReason),
+            PartReadiness("journal", unreadyReason: server.host.journal?.unreadyReason),
             // The server does its work with the rules it has.
             PartReadiness("rules", unreadyReason: refused, isRequired: false),
         ]
@@ -174,12 +176,15 @@ final class ServerState: ServerOperations {
 }
 
 extension ServerCore {
-    static func apply(_ changes: [DirectoryChange], _ running: Running) {
+    /// Position of the last of them in the journal.
+    @discardableResult
+    static func apply(_ changes: [DirectoryChange], _ running: Running) -> UInt64? {
+        var last: UInt64?
         for (id, device, effective) in running.devices.apply(changes) {
-            running.host.input { engine, now in
-                engine.setDevice(
-                    id, config: device.map { _ in effective }, labels: device?.labels ?? [:], location: GeoPoint(device?.location), at: now)
-            }
+            last = running.host.apply(
+                .device(
+                    id: id, config: device.map { _ in effective }, labels: device?.labels ?? [:], location: GeoPoint(device?.location)))
         }
+        return last
     }
 }

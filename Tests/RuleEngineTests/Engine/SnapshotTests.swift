@@ -47,7 +47,7 @@ import Testing
             try inputs.drive([driver], steps: 3, plans: [], ending: false)
         } while !driver.engine.continueCheckpoint(subjects: 1)
         #expect(checkpoint.isWhole)
-        let other = try Self.restored(checkpoint.takeBytes(), driver.engine.plan, shards: 1)
+        let other = try Self.restored(checkpoint.common.head + checkpoint.takeBytes(), driver.engine.plan, shards: 1)
         #expect(Bool(other.engine.snapshot() == expected))
     }
 

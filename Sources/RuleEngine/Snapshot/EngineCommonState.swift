@@ -1,0 +1,68 @@
+/// What of an engine belongs to no subject, held as it was at one instant; written out later, on whatever thread.
+public struct EngineCommonState: Sendable {
+    private let now: Instant
+    private let ordinal: Int64
+    private let lateOrdinal: Int64
+    private let hasStarted: Bool
+    private let isReadingBacklog: Bool
+    private let beatFloor: Instant
+    private let nextSubjectOrdinal: Int64
+    private let variables: [String: Document]
+    private let devices: [String: EngineContext.DeviceEntry]
+    private let ownAlerts: [String: EngineContext.OwnAlert]
+    private let ownAlertDue: Instant
+    private let clocks: [Timer]
+
+    init(_ engine: Engine) {
+        let context = engine.context
+        (now, ordinal, lateOrdinal) = (context.now, context.ordinal, engine.lateOrdinal)
+        (hasStarted, isReadingBacklog, beatFloor) = (engine.hasStarted, context.isReadingBacklog, context.beatFloor)
+        nextSubjectOrdinal = context.nextSubjectOrdinal
+        (variables, devices) = (context.variables, context.devices)
+        (ownAlerts, ownAlertDue) = (context.ownAlerts, context.ownAlertDue)
+        clocks = engine.clock.all
+    }
+
+    /// The beginning of a checkpoint: version, length, content.
+    public var head: [UInt8] {
+        var writer = SnapshotWriter()
+        writer.write(byte: EngineCheckpoint.version)
+        writer.write(bytes: content)
+        return writer.finish()
+    }
+
+    private var content: [UInt8] {
+        var writer = SnapshotWriter()
+        writer.write(now)
+        writer.write(ordinal)
+        writer.write(lateOrdinal)
+        writer.write(hasStarted)
+        writer.write(isReadingBacklog)
+        writer.write(beatFloor)
+        writer.write(nextSubjectOrdinal)
+        writer.write(variables.count)
+        for (name, value) in variables.sorted(by: { $0.key < $1.key }) {
+            writer.write(name)
+            writer.write(value)
+        }
+        writer.write(devices.count)
+        for (id, device) in devices.sorted(by: { $0.key < $1.key }) {
+            writer.write(id)
+            writer.write(device.config)
+            writer.write(device.labels)
+            writer.write(device.location)
+        }
+        writer.write(ownAlertDue)
+        writer.write(ownAlerts.count)
+        for (_, own) in ownAlerts.sorted(by: { $0.key < $1.key }) {
+            writer.write(own.record.document)
+            writer.write(own.lastCauseAt)
+        }
+        writer.write(clocks.count)
+        for timer in clocks.sorted() {
+            writer.write(timer.due)
+            writer.write(Int64(timer.rule))
+        }
+        return writer.finish()
+    }
+}
