@@ -59,13 +59,12 @@ public struct JournalReading: Sendable {
                 at = record.end
                 continue
             }
-            let wasSafe = Self.isProven(in: bytes, after: at, expected)
-            let next = wasSafe || !isLast ? JournalRecord.search(in: bytes, from: at + 1) : nil
-            guard next != nil || !isLast else { return try cut(segment, at: at, bytes, expected) }
-            if next == nil, bytes[at...].allSatisfy({ $0 == 0 }) {
-                // Reserved and never used: the crash came before it was cut off.
-                return
-            }
+            let end = JournalRecord.writtenEnd(of: bytes)
+            guard at < end else { return try cut(segment, at: at, torn: 0) }
+            let written = UnsafeRawBufferPointer(rebasing: bytes[..<end])
+            let wasSafe = Self.isProven(in: written, after: at, expected)
+            let next = wasSafe || !isLast ? JournalRecord.search(in: written, from: at + 1) : nil
+            guard next != nil || !isLast else { return try cut(segment, at: at, torn: end - at) }
             try damaged(segment, at: at, lost: expected, until: next?.record.position, repairing)
             guard let next else { return }
             at = next.offset
@@ -83,8 +82,7 @@ public struct JournalReading: Sendable {
     }
 
     /// What was being written when the crash came was safe for nobody.
-    private mutating func cut(_ segment: JournalFolder.Segment, at offset: Int, _ bytes: UnsafeRawBufferPointer, _ expected: UInt64) throws(JournalFailure) {
-        let torn = bytes[offset...].lastIndex { $0 != 0 }.map { $0 - offset + 1 } ?? 0
+    private mutating func cut(_ segment: JournalFolder.Segment, at offset: Int, torn: Int) throws(JournalFailure) {
         if torn > 0 { remarks.append("the last \(torn) bytes of '\(segment.path)' were not whole and are cut off (the server ended while it wrote them)") }
         guard truncate(segment.path, off_t(offset)) == 0 else {
             throw .unusable("'\(segment.path)' cannot be cut to its last whole record: \(String(cString: strerror(errno)))")

@@ -1,3 +1,4 @@
+import Glibc
 import RuleEngine
 
 /// How a record lies in a segment: mark, length of the body and its CRC-32C, four bytes each; then the body: position, the position up to which everything was known to be on the disk when
@@ -63,11 +64,27 @@ enum JournalRecord {
             content: body + fixedBodySize..<body + length, end: body + length)
     }
 
+    /// Where what was written ends: behind it there are only zeros, reserved and never used.
+    static func writtenEnd(of bytes: UnsafeRawBufferPointer) -> Int {
+        var end = bytes.count
+        // Block by block: a block whose first byte is zero and that equals itself moved by one is nothing but zeros.
+        while end > 4096, let start = bytes.baseAddress.map({ $0 + end - 4096 }), start.load(as: UInt8.self) == 0,
+            memcmp(start, start + 1, 4095) == 0
+        {
+            end -= 4096
+        }
+        while end > 0, bytes[end - 1] == 0 { end -= 1 }
+        return end
+    }
+
     /// The next whole record from an offset on, wherever it begins.
     static func search(in bytes: UnsafeRawBufferPointer, from offset: Int) -> (offset: Int, record: Found)? {
         var at = offset
         while at + headerSize <= bytes.count {
-            guard let place = bytes[at...].firstIndex(of: UInt8(truncatingIfNeeded: mark)) else { return nil }
+            guard let start = bytes.baseAddress,
+                let found = memchr(start + at, Int32(mark & 0xFF), bytes.count - at)
+            else { return nil }
+            let place = UnsafeRawPointer(found) - start
             if let record = find(in: bytes, at: place) { return (place, record) }
             at = place + 1
         }
