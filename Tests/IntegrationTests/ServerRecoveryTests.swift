@@ -32,7 +32,9 @@ extension ServerTests {
             """
 
         @Test(arguments: [UInt64(1), 2, 3])
-        func `kills at random moments: state and decisions are those of one engine without a stop, every reading counts once`(_ seed: UInt64) async throws {
+        func `kills at random moments: state and decisions are those of one engine without a stop, every reading counts once`(
+            _ seed: UInt64
+        ) async throws {
             try await ServerBench.with(rules: Self.rules, settings: ["NODESPHERE_JOURNAL_RETAIN": "1h"], starting: false) { server in
                 var chance = SplitMix(seed: seed)
                 try await server.start()
@@ -66,8 +68,9 @@ extension ServerTests {
                     try await sending
                     try await server.start()
                 }
-                let all = sent
-                #expect(await eventually { try await Self.newestReading(journal) == all })
+                // A reading of another topic comes behind what the broker kept.
+                try await server.send("last", #"{"v": 99}"#)
+                #expect(await server.webhook.first("firing", "High", device: "last") != nil)
                 #expect(await server.stop() == 0)
                 let last = try #require(try CheckpointFile.newest(in: journal).0)
                 let replayed = try Self.replay(journal, from: first)
@@ -143,16 +146,6 @@ extension ServerTests {
                 let start = entry.start + entry.topicLength
                 return (try? Document(json: Data(batch.bytes[start..<start + entry.payloadLength])))?["n"]?.int.map { Int($0) }
             }
-        }
-
-        private static func newestReading(_ journal: String) async throws -> Int {
-            var newest = 0
-            let reading = try JournalReading(path: journal, from: 0, repairing: false)
-            try reading.forEach(after: 0) { record in
-                if case .input(let input)? = EngineInput.decode(record.content) { newest = max(newest, numbers(input).max() ?? 0) }
-                return true
-            }
-            return newest
         }
 
         @Test func `a restart in the middle of a window and of a 'for' fires at the same instant as without one`() async throws {
