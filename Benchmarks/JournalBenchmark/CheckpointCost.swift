@@ -9,7 +9,8 @@ struct CheckpointCost {
 
     func measure(_ report: Report) throws {
         let count = isQuick ? 20_000 : 100_000
-        let plan = try plan("groups:\n  - {name: g, on: 'dev/{device}/up', rules: [{alert: Mean, expr: \"avg_over_time(temperature, '5m') > 1000\"}]}\n")
+        let plan = try plan(
+            "groups:\n  - {name: g, on: 'dev/{device}/up', rules: [{alert: Mean, expr: \"avg_over_time(temperature, '5m') > 1000\"}]}\n")
         let engine = Engine(plan: plan)
         engine.connected(at: Instant(nanoseconds: 0))
         engine.backlogEnded(at: Instant(nanoseconds: 0))
@@ -55,7 +56,8 @@ struct CheckpointCost {
             withExtendedLifetime(again) {}
         }
         for (metric, values) in [
-            ("checkpoint_seconds", took), ("longest_hold_milliseconds", longest), ("restore_seconds", restored), ("bytes_per_instance", size),
+            ("checkpoint_seconds", took), ("longest_hold_milliseconds", longest), ("restore_seconds", restored),
+            ("bytes_per_instance", size),
         ] {
             if let samples = Samples(values) { report.write("instances=\(count)", metric, samples) }
         }

@@ -23,7 +23,8 @@ struct IngestCost {
             }
             guard let samples = Samples(journaled) else { return }
             report.write(
-                "ingest qos=\(qos)", "readings_per_second", samples, reference: Samples(plain), pairRatios: Samples(zip(journaled, plain).map { $0 / $1 }))
+                "ingest qos=\(qos)", "readings_per_second", samples, reference: Samples(plain),
+                pairRatios: Samples(zip(journaled, plain).map { $0 / $1 }))
         }
     }
 
@@ -39,7 +40,8 @@ struct IngestCost {
 
     private func rate(_ broker: Broker, _ server: ServerUnderTest, _ prefix: String, _ qos: Int, _ messages: Int) throws -> Double {
         let wanted = try server.metric("nodesphere_readings_total") + Double(messages)
-        let sender = try ChildProcess(referenceProgram("publisher"), ["\(broker.port)", "\(messages)", "\(qos)", "1000", "0", "2000", prefix])
+        let sender = try ChildProcess(
+            referenceProgram("publisher"), ["\(broker.port)", "\(messages)", "\(qos)", "1000", "0", "2000", prefix])
         let ended = try server.waitForReadings(wanted)
         return Double(messages) / (ended - (try sender.readFigures()["began"] ?? 0))
     }

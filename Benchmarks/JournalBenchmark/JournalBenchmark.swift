@@ -46,8 +46,10 @@ func temporaryFolder() throws -> String {
 func batch(_ first: Int, count: Int, devices: Int) -> MessageBatch {
     var batch = MessageBatch()
     for number in first..<first + count {
-        let payload = #"{"temperature":\#(20 + number % 7).5,"humidity":\#(40 + number % 11).25,"battery":87,"linkquality":120,"voltage":3015,"n":\#(1_000_000 + number)}"#
-        batch.append(topic: "dev/d\(number % devices)/up", payload: Array(payload.utf8), packetID: UInt16(truncatingIfNeeded: number), qos: 1)
+        let payload =
+            #"{"temperature":\#(20 + number % 7).5,"humidity":\#(40 + number % 11).25,"battery":87,"linkquality":120,"voltage":3015,"n":\#(1_000_000 + number)}"#
+        batch.append(
+            topic: "dev/d\(number % devices)/up", payload: Array(payload.utf8), packetID: UInt16(truncatingIfNeeded: number), qos: 1)
     }
     return batch
 }

@@ -23,7 +23,9 @@ struct ReplaySpeed {
             position = journal.append(batches[number % batches.count], at: Instant(nanoseconds: Int64(number) * 1_000_000))
         }
         _ = journal.wait(for: position, atMost: .seconds(60))
-        if let samples = Samples([Double(readings) / (monotonicSeconds() - start)]) { report.write("append", "readings_per_second", samples) }
+        if let samples = Samples([Double(readings) / (monotonicSeconds() - start)]) {
+            report.write("append", "readings_per_second", samples)
+        }
         journal.close()
         var rates: [Double] = []
         for _ in 0..<(isQuick ? 3 : 5) {
@@ -37,7 +39,9 @@ struct ReplaySpeed {
                 return true
             }
             rates.append(Double(readings) / (monotonicSeconds() - begin))
-            guard engine.counters.readings == UInt64(readings) else { throw BenchmarkFailure("\(engine.counters.readings) readings came back") }
+            guard engine.counters.readings == UInt64(readings) else {
+                throw BenchmarkFailure("\(engine.counters.readings) readings came back")
+            }
         }
         if let samples = Samples(rates) { report.write("replay", "readings_per_second", samples) }
     }
@@ -47,7 +51,9 @@ struct ReplaySpeed {
         for (number, expression) in ["temperature > 1000", "humidity > 1000", "temperature < -1000 && humidity < 5"].enumerated() {
             text += "      - {alert: M\(number), on: 'dev/{device}/up', expr: '\(expression)'}\n"
         }
-        for number in 3..<1000 { text += "      - {alert: O\(number), on: 'site/\(number)/{device}/state', expr: 'level > \(number)', for: 1m}\n" }
+        for number in 3..<1000 {
+            text += "      - {alert: O\(number), on: 'site/\(number)/{device}/state', expr: 'level > \(number)', for: 1m}\n"
+        }
         return text
     }
 }

@@ -11,27 +11,36 @@ import Testing
 @Suite struct JournalTests {
     static func folder() -> String { NSTemporaryDirectory() + "journal-\(UUID().uuidString)" }
 
-    static func with(_ settings: InputJournal.Settings = .init(), after last: UInt64 = 0, path: String, _ body: (InputJournal) throws -> Void) throws {
-        let journal = try InputJournal(path: path, settings: settings, after: last, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    static func with(
+        _ settings: InputJournal.Settings = .init(), after last: UInt64 = 0, path: String, _ body: (InputJournal) throws -> Void
+    ) throws {
+        let journal = try InputJournal(
+            path: path, settings: settings, after: last, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         defer { journal.close() }
         try body(journal)
     }
 
     static func batch(_ number: Int, size: Int = 20) -> EngineInput {
         var batch = MessageBatch()
-        batch.append(topic: "t/\(number)", payload: [UInt8](repeating: UInt8(number & 0xFF), count: size), packetID: UInt16(number & 0xFFFF), qos: 1, flags: .duplicate)
+        batch.append(
+            topic: "t/\(number)", payload: [UInt8](repeating: UInt8(number & 0xFF), count: size), packetID: UInt16(number & 0xFFFF), qos: 1,
+            flags: .duplicate)
         return .readings(batch)
     }
 
     static func instant(_ number: Int) -> Instant { Instant(nanoseconds: Int64(number) * 1_000) }
 
     /// Positions and topics of what is there.
-    static func read(_ path: String, from position: UInt64 = 0, repairing: Bool = false) throws -> (positions: [UInt64], reading: JournalReading) {
+    static func read(_ path: String, from position: UInt64 = 0, repairing: Bool = false) throws -> (
+        positions: [UInt64], reading: JournalReading
+    ) {
         let reading = try JournalReading(path: path, from: position, repairing: repairing)
         var positions: [UInt64] = []
         try reading.forEach(after: position) { record in
             positions.append(record.position)
-            guard case .input(.readings(let batch))? = EngineInput.decode(record.content), let entry = batch.entries.first else { return true }
+            guard case .input(.readings(let batch))? = EngineInput.decode(record.content), let entry = batch.entries.first else {
+                return true
+            }
             let topic = String(decoding: batch.bytes[entry.start..<entry.start + entry.topicLength], as: UTF8.self)
             #expect(topic == "t/\(record.position)" && record.instant == Self.instant(Int(record.position)))
             #expect(entry.packetID == UInt16(record.position & 0xFFFF) && entry.qos == 1 && entry.flags == .duplicate)

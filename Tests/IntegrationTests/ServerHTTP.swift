@@ -189,7 +189,8 @@ final class WebhookReceiver: Sendable {
                 Alert(
                     id: delivery.id, status: alert["status"]?.string ?? "", labels: alert["labels"]?.strings ?? [:],
                     annotations: alert["annotations"]?.strings ?? [:], at: delivery.at,
-                    value: values.indices.contains(index) ? values[index]["value"] ?? .null : .null, startsAt: alert["startsAt"]?.string ?? "")
+                    value: values.indices.contains(index) ? values[index]["value"] ?? .null : .null,
+                    startsAt: alert["startsAt"]?.string ?? "")
             }
         }.filter { alert in
             (status == nil || alert.status == status) && (name == nil || alert.labels["alertname"] == name)

@@ -21,12 +21,16 @@ struct JournalFolder: Sendable {
 
     /// By first position.
     func segments() -> [Segment] {
-        names(prefix: "segment-", suffix: ".journal").map { Segment(first: $0.number, path: path + "/" + $0.name) }.sorted { $0.first < $1.first }
+        names(prefix: "segment-", suffix: ".journal").map { Segment(first: $0.number, path: path + "/" + $0.name) }.sorted {
+            $0.first < $1.first
+        }
     }
 
     /// Newest first.
     func checkpoints() -> [Segment] {
-        names(prefix: "checkpoint-", suffix: ".bin").map { Segment(first: $0.number, path: path + "/" + $0.name) }.sorted { $0.first > $1.first }
+        names(prefix: "checkpoint-", suffix: ".bin").map { Segment(first: $0.number, path: path + "/" + $0.name) }.sorted {
+            $0.first > $1.first
+        }
     }
 
     func segmentPath(_ first: UInt64) -> String { path + "/segment-" + Self.hexadecimal(first) + ".journal" }

@@ -35,9 +35,12 @@ public struct JournalReading: Sendable {
     }
 
     private mutating func examine(_ segment: JournalFolder.Segment, isLast: Bool, needed: UInt64, repairing: Bool) throws(JournalFailure) {
-        guard let file = MappedFile(segment.path) else { throw .unusable("'\(segment.path)' cannot be read: \(String(cString: strerror(errno)))") }
+        guard let file = MappedFile(segment.path) else {
+            throw .unusable("'\(segment.path)' cannot be read: \(String(cString: strerror(errno)))")
+        }
         let bytes = file.bytes
-        guard bytes.count >= JournalFolder.segmentHeader.count, bytes.prefix(JournalFolder.segmentHeader.count).elementsEqual(JournalFolder.segmentHeader)
+        guard bytes.count >= JournalFolder.segmentHeader.count,
+            bytes.prefix(JournalFolder.segmentHeader.count).elementsEqual(JournalFolder.segmentHeader)
         else {
             // Made, and the crash came before its first record.
             if isLast, JournalRecord.search(in: bytes, from: 0) == nil {
@@ -83,18 +86,24 @@ public struct JournalReading: Sendable {
 
     /// What was being written when the crash came was safe for nobody.
     private mutating func cut(_ segment: JournalFolder.Segment, at offset: Int, torn: Int) throws(JournalFailure) {
-        if torn > 0 { remarks.append("the last \(torn) bytes of '\(segment.path)' were not whole and are cut off (the server ended while it wrote them)") }
+        if torn > 0 {
+            remarks.append(
+                "the last \(torn) bytes of '\(segment.path)' were not whole and are cut off (the server ended while it wrote them)")
+        }
         guard truncate(segment.path, off_t(offset)) == 0 else {
             throw .unusable("'\(segment.path)' cannot be cut to its last whole record: \(String(cString: strerror(errno)))")
         }
     }
 
-    private mutating func damaged(_ segment: JournalFolder.Segment, at offset: Int, lost: UInt64, until: UInt64?, _ repairing: Bool) throws(JournalFailure) {
+    private mutating func damaged(_ segment: JournalFolder.Segment, at offset: Int, lost: UInt64, until: UInt64?, _ repairing: Bool)
+        throws(JournalFailure)
+    {
         let span = until.map { $0 == lost + 1 ? "input \(lost) is" : "inputs \(lost) to \($0 - 1) are" } ?? "the inputs from \(lost) on are"
         let place = "'\(segment.path)' is damaged at byte \(offset): \(span) lost"
         guard repairing else {
             throw .damaged(
-                "\(place). Put the file back from a copy, or start once with --repair, which goes on with what is whole: what the lost inputs caused may be missing")
+                "\(place). Put the file back from a copy, or start once with --repair, which goes on with what is whole: what the lost inputs caused may be missing"
+            )
         }
         remarks.append("\(place); the journal goes on with what is whole")
     }

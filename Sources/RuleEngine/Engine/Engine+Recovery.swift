@@ -32,7 +32,9 @@ extension Engine {
     /// holds as live and the engine does not know, ends.
     public func reconcile(with stored: [AlertRecord], at instant: Instant) {
         begin(at: max(instant, context.now))
-        var left = Dictionary(stored.filter { $0.state != .resolved && $0.state != .inactive && !$0.isOccurrence }.map { ($0.id, $0) }) { first, _ in first }
+        var left = Dictionary(stored.filter { $0.state != .resolved && $0.state != .inactive && !$0.isOccurrence }.map { ($0.id, $0) }) {
+            first, _ in first
+        }
         let known = Dictionary(stored.filter { !$0.isOccurrence }.map { ($0.id, $0) }) { first, _ in first }
         let active = shards.flatMap { shard in shard.activeAlerts.map { (place: shard.place(of: $0), shard: shard, alert: $0) } }
         for (_, shard, alert) in active.sorted(by: { $0.place < $1.place }) {

@@ -56,7 +56,9 @@ extension EngineInput {
         case 7:
             guard let id = reader.readText(), let exists = reader.readBool() else { return nil }
             let config = exists ? reader.readDocument() : nil
-            guard exists == (config != nil), let labels = reader.readTexts(), case .some(let location) = reader.readPlace() else { return nil }
+            guard exists == (config != nil), let labels = reader.readTexts(), case .some(let location) = reader.readPlace() else {
+                return nil
+            }
             return .input(.device(id: id, config: config, labels: labels, location: location))
         case 8:
             guard let name = reader.readText(), let exists = reader.readBool() else { return nil }

@@ -57,10 +57,12 @@ struct Recovery {
             return outcome
         }
         outcome.lastInstant = checkpoint.instant
-        guard let plan = archive.plan(named: checkpoint.rules), let engine = Engine(plan: plan, settings: settings, restoring: checkpoint.state)
+        guard let plan = archive.plan(named: checkpoint.rules),
+            let engine = Engine(plan: plan, settings: settings, restoring: checkpoint.state)
         else {
             logger.warning(
-                "the checkpoint cannot be read by this version: alerts are taken from the state store, windows and last known values begin anew")
+                "the checkpoint cannot be read by this version: alerts are taken from the state store, windows and last known values begin anew"
+            )
             outcome.storeLeads = true
             return outcome
         }
@@ -78,7 +80,8 @@ struct Recovery {
         try reading.forEach(after: position - min(position, Self.lookBack)) { record in
             guard let decoded = EngineInput.decode(record.content) else {
                 failure = StartFailure(
-                    description: "input \(record.position) of the journal is of a kind that this version does not know: start the version that wrote it",
+                    description:
+                        "input \(record.position) of the journal is of a kind that this version does not know: start the version that wrote it",
                     status: 1)
                 return false
             }
@@ -121,5 +124,7 @@ private struct RecentMessages {
         }
     }
 
-    func messages(since instant: Instant) -> [MQTTTelemetrySource.TakenMessage] { messages.values.filter { $0.at >= instant }.map(\.message) }
+    func messages(since instant: Instant) -> [MQTTTelemetrySource.TakenMessage] {
+        messages.values.filter { $0.at >= instant }.map(\.message)
+    }
 }

@@ -370,7 +370,8 @@ struct ServerCore: Service {
             try? await Task.sleep(for: .seconds(1))
             let jump = host.clock.compareWithWall()
             guard jump > 0 else { continue }
-            logger.notice("the wall clock was set forward by \(Duration.nanoseconds(jump)); engine time follows, silence of devices does not count")
+            logger.notice(
+                "the wall clock was set forward by \(Duration.nanoseconds(jump)); engine time follows, silence of devices does not count")
             host.apply(.clockJump(nanoseconds: jump))
         }
     }
