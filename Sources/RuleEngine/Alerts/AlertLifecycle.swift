@@ -30,34 +30,44 @@ struct AlertLifecycle: Equatable {
         case lostData
     }
 
+    // Members in the order in which they take the least memory.
+    /// Since when the condition of the first level has been true, `distantFuture` when it is not.
+    private var firstTrueSince: Instant = .distantFuture
+    /// What most instances have none of. First the begin of a run of recovering, then since when the conditions of the levels above the first have been true,
+    /// each `distantFuture` when it is not so. Empty for one level that is not recovering.
+    private var others: [Instant] = []
     var phase: Phase = .inactive
     /// Place of the firing level, -1 when there is none.
     var level: Int8 = -1
     /// Fired because of silence: the next reading decides anew.
     var isMissing = false
-    private var recoveringAt: Instant = .distantFuture
-    /// Since when the condition of each level has been true, `distantFuture` when it is not. The first apart, since most rules have one level.
-    private var firstTrueSince: Instant = .distantFuture
-    private var otherTrueSince: [Instant] = []
 
     init(levels: Int = 1) {
-        if levels > 1 { otherTrueSince = [Instant](repeating: .distantFuture, count: levels - 1) }
+        if levels > 1 { others = [Instant](repeating: .distantFuture, count: levels) }
     }
 
-    var levelCount: Int { otherTrueSince.count + 1 }
+    var levelCount: Int { max(1, others.count) }
 
     var recoveringSince: Instant? {
-        get { recoveringAt == .distantFuture ? nil : recoveringAt }
-        set { recoveringAt = newValue ?? .distantFuture }
+        get { others.first.flatMap { $0 == .distantFuture ? nil : $0 } }
+        set {
+            guard newValue != recoveringSince else { return }
+            if levelCount == 1 { others = newValue.map { [$0] } ?? [] } else { others[0] = newValue ?? .distantFuture }
+        }
     }
 
     func trueSince(_ level: Int) -> Instant? {
-        let since = level == 0 ? firstTrueSince : otherTrueSince[level - 1]
+        let since = level == 0 ? firstTrueSince : others[level]
         return since == .distantFuture ? nil : since
     }
 
     mutating func setTrueSince(_ level: Int, _ since: Instant?) {
-        if level == 0 { firstTrueSince = since ?? .distantFuture } else { otherTrueSince[level - 1] = since ?? .distantFuture }
+        if level == 0 {
+            firstTrueSince = since ?? .distantFuture
+        } else if others[level] != since ?? .distantFuture {
+            // Only what changes is written: a copy from before the step may share the memory.
+            others[level] = since ?? .distantFuture
+        }
     }
 
     /// The first instant at which time alone changes something.

@@ -205,8 +205,8 @@ public final class Engine {
             var decoded: Int32 = -1, isDecodable = false
             for place in Int(entry.first)..<Int(entry.first + entry.count) {
                 let route = router.routes[place]
-                if isRetained, route.isSkippedWhenRetained { continue }
                 let shape = router.shapes[Int(route.shape)]
+                if isRetained, shape.isSkippedWhenRetained { continue }
                 router.decoderTable[Int(shape.decoder)]._withUnsafeGuaranteedRef { decoder in
                     if shape.decoder != decoded {
                         decoded = shape.decoder

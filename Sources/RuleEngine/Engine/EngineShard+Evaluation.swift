@@ -97,17 +97,8 @@ extension EngineShard {
     /// Makes an active alert out of a lifecycle, as it is.
     @discardableResult
     func add(_ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ lifecycle: AlertLifecycle) -> Int32 {
-        let active = ActiveAlert(
-            rule: rule.number, subject: subject, lifecycle: lifecycle, activeAt: context.now, ordinal: context.ordinal, transition: 0)
-        let alert: Int32
-        if let free = freeAlerts.popLast() {
-            alerts[Int(free)] = active
-            alert = free
-        } else {
-            alerts.append(active)
-            alert = Int32(alerts.count - 1)
-        }
-        alertOf.insert(rule.number, subject, alert)
+        let alert = alerts.insert(
+            ActiveAlert(rule: rule.number, subject: subject, lifecycle: lifecycle, activeAt: context.now, ordinal: context.ordinal))
         source.subjects[Int(subject)].activeAlerts += 1
         context.ruleStates[Int(rule.number)].pendingOrFiring += 1
         return alert
@@ -115,15 +106,13 @@ extension EngineShard {
 
     func remove(_ alert: Int32) {
         let active = alerts[Int(alert)]
-        alertOf.remove(active.rule, active.subject)
         let source = source(of: active.rule)
         source.subjects[Int(active.subject)].activeAlerts -= 1
         if active.timerAt != .distantFuture {
             leftTimers[TimerKey(rule: active.rule, ordinal: source.subjects[Int(active.subject)].ordinal)] = active.timerAt
         }
         context.ruleStates[Int(active.rule)].pendingOrFiring -= 1
-        alerts[Int(alert)].labels = nil
-        freeAlerts.append(alert)
+        alerts.remove(alert)
     }
 
     private func step(_ alert: Int32, _ rule: RulePlan, _ source: SourceState, _ subject: Int32) {

@@ -7,7 +7,7 @@ extension EngineShard {
         _ route: TopicRoute, _ shape: RouteShape, _ circumstance: RouteCircumstance?, _ decoder: PayloadDecoder,
         _ payload: UnsafeRawBufferPointer, isRetained: Bool
     ) {
-        sourceTable[Int(route.source)]._withUnsafeGuaranteedRef { source in
+        sourceTable[Int(shape.source)]._withUnsafeGuaranteedRef { source in
             apply(route, shape, circumstance, decoder, payload, source, isRetained: isRetained)
         }
     }

@@ -1,18 +1,54 @@
 import CEL
 
-/// An alert instance that is not inactive.
+/// An alert instance that is not inactive. Its members are in the order in which they take 64 bytes.
 struct ActiveAlert {
-    var rule: Int32
-    var subject: Int32
     var lifecycle: AlertLifecycle
+    private var transitions: UInt32 = 0
+    /// -1 in a place that is free.
+    private(set) var rule: Int32
+    private(set) var subject: Int32
     var activeAt: Instant
     var ordinal: Int64
-    var transition: Int64
-    var firedAt = Instant.distantPast
     /// When its timer is set; `distantFuture`: none.
     var timerAt = Instant.distantFuture
+    private var episode: Episode?
+
+    /// What is known of an episode that has fired, or whose labels are kept. Immutable, so that alerts that share one are none the wiser.
+    private final class Episode {
+        let firedAt: Instant
+        let labels: FixedLabels?
+        init?(firedAt: Instant, labels: FixedLabels?) {
+            if firedAt == .distantPast, labels == nil { return nil }
+            self.firedAt = firedAt
+            self.labels = labels
+        }
+    }
+
+    init(rule: Int32, subject: Int32, lifecycle: AlertLifecycle, activeAt: Instant, ordinal: Int64) {
+        self.lifecycle = lifecycle
+        self.rule = rule
+        self.subject = subject
+        self.activeAt = activeAt
+        self.ordinal = ordinal
+    }
+
+    /// What is in a free place.
+    static var none: ActiveAlert { ActiveAlert(rule: -1, subject: -1, lifecycle: AlertLifecycle(), activeAt: .distantPast, ordinal: 0) }
+
+    /// Transitions of the episode so far.
+    var transition: Int64 {
+        get { Int64(transitions) }
+        set { transitions = UInt32(clamping: newValue) }
+    }
+    var firedAt: Instant {
+        get { episode?.firedAt ?? .distantPast }
+        set { episode = Episode(firedAt: newValue, labels: labels) }
+    }
     /// Labels when they do not simply follow from rule and key: templates, alerts from before a reload.
-    var labels: FixedLabels?
+    var labels: FixedLabels? {
+        get { episode?.labels }
+        set { episode = Episode(firedAt: firedAt, labels: newValue) }
+    }
 }
 
 /// Labels that were fixed when an episode began.
@@ -36,9 +72,7 @@ final class EngineShard {
     /// The plan's rules as evaluations see them: `ruleTable` holds that memory.
     let rules: UnsafePointer<RuleTable.Row>
     private let ruleTable: RuleTable
-    var alerts: [ActiveAlert] = []
-    var freeAlerts: [Int32] = []
-    var alertOf = PairTable()
+    let alerts = AlertTable()
     var timers: TimerQueue
     /// Timers of alerts that are gone: the next alert of the same rule and subject takes its own over, so that flapping does not fill the queue.
     var leftTimers: [TimerKey: Instant] = [:]
@@ -108,6 +142,9 @@ final class EngineShard {
         candidateStamp.deallocate()
         carried.deallocate()
     }
+
+    /// The number of the alert of a rule and a subject, or -1.
+    @inline(__always) var alertOf: AlertTable { alerts }
 
     @inline(__always) func isCarried(_ field: Int) -> Bool { carried[field >> 6] & (1 << UInt64(field & 63)) != 0 }
 

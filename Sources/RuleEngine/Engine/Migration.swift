@@ -66,11 +66,7 @@ extension EngineContext {
 
 extension EngineShard {
     /// Numbers of the active alerts, in no order that means anything.
-    var activeAlerts: [Int32] {
-        var isFree = [Bool](repeating: false, count: alerts.count)
-        for free in freeAlerts { isFree[Int(free)] = true }
-        return alerts.indices.filter { !isFree[$0] }.map { Int32($0) }
-    }
+    var activeAlerts: [Int32] { alerts.numbers }
 
     /// An alert's place among all: by rule, then instance.
     func place(of alert: Int32) -> (rule: Int32, ordinal: Int64) {

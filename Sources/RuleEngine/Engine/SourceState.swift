@@ -9,12 +9,29 @@ final class SourceState {
         var ordinal: Int64 = -1
         /// Row of `configRows`; 0: none, a device that nobody declared.
         var configRow: Int32 = 0
+        /// Active alerts of all rules, times four, and two flags: a subject takes 24 bytes.
+        private var activeAlertsAndFlags: UInt32 = 0
+
+        init(ordinal: Int64 = -1, isUnevaluated: Bool = false) {
+            self.ordinal = ordinal
+            self.isUnevaluated = isUnevaluated
+        }
+
         /// Active alerts of all rules.
-        var activeAlerts: Int32 = 0
+        var activeAlerts: Int32 {
+            get { Int32(bitPattern: activeAlertsAndFlags >> 2) }
+            set { activeAlertsAndFlags = UInt32(bitPattern: newValue) << 2 | activeAlertsAndFlags & 3 }
+        }
         /// Silence has spoken since the last beat: the next reading decides anew for rules with `missing`.
-        var hasFallenSilent = false
+        var hasFallenSilent: Bool {
+            get { activeAlertsAndFlags & 1 != 0 }
+            set { activeAlertsAndFlags = activeAlertsAndFlags & ~1 | (newValue ? 1 : 0) }
+        }
         /// The next reading, which may be the first, concerns all rules, whatever it changes.
-        var isUnevaluated = false
+        var isUnevaluated: Bool {
+            get { activeAlertsAndFlags & 2 != 0 }
+            set { activeAlertsAndFlags = activeAlertsAndFlags & ~2 | (newValue ? 2 : 0) }
+        }
 
         var isKnown: Bool { ordinal >= 0 }
     }

@@ -1,7 +1,7 @@
 import HeapModule
 
 /// Something that has to be looked at when an instant has come. Timers may be out of date: who takes one checks whether it still holds.
-struct Timer: Comparable, Sendable {
+struct Timer: Comparable, Sendable, BitwiseCopyable {
     enum Kind: UInt8 {
         /// The next aligned instant of a rule with `every`, or the next look at subjects that can be forgotten (`rule` is -1).
         case clock
@@ -15,19 +15,28 @@ struct Timer: Comparable, Sendable {
         case turn
     }
     var due: Instant
-    /// Ordinal of the subject: in the order in which instances came, the same for any number of shards. -1 when there is none.
-    var ordinal: Int64
+    /// The ordinal times eight, and the kind: their order is that of both, and a timer takes 24 bytes.
+    private var ordinalAndKind: Int64
     /// Number of the rule, -1 when there is none.
     var rule: Int32
     var subject: Int32
-    var kind: Kind
+
+    init(due: Instant, ordinal: Int64, rule: Int32, subject: Int32, kind: Kind) {
+        self.due = due
+        ordinalAndKind = ordinal << 3 | Int64(kind.rawValue)
+        self.rule = rule
+        self.subject = subject
+    }
+
+    /// Ordinal of the subject: in the order in which instances came, the same for any number of shards. -1 when there is none.
+    var ordinal: Int64 { ordinalAndKind >> 3 }
+    var kind: Kind { Kind(rawValue: UInt8(truncatingIfNeeded: ordinalAndKind & 7)) ?? .clock }
 
     /// At one instant: by rule, then instance, then kind.
     static func < (left: Timer, right: Timer) -> Bool {
         if left.due != right.due { return left.due < right.due }
         if left.rule != right.rule { return left.rule < right.rule }
-        if left.ordinal != right.ordinal { return left.ordinal < right.ordinal }
-        return left.kind.rawValue < right.kind.rawValue
+        return left.ordinalAndKind < right.ordinalAndKind
     }
     static func == (left: Timer, right: Timer) -> Bool { !(left < right) && !(right < left) }
 }

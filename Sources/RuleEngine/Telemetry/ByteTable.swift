@@ -45,7 +45,7 @@ final class ByteTable {
     /// Where in an index of that size a hash begins to look: its share of the whole, so that the size can be any.
     @inline(__always)
     static func start(_ hash: UInt32, in size: Int) -> Int {
-        Int(truncatingIfNeeded: UInt64(hash) &* UInt64(truncatingIfNeeded: size) >> 32)
+        Int(truncatingIfNeeded: (UInt64(hash) &* UInt64(truncatingIfNeeded: size)) >> 32)
     }
 
     /// The number of a key, or -1.

@@ -20,8 +20,8 @@ extension Engine {
         let entry = router.entry(of: topic)
         for place in Int(entry.first)..<Int(entry.first + entry.count) {
             let route = router.routes[place]
-            if isRetained, route.isSkippedWhenRetained { continue }
             let shape = router.shapes[Int(route.shape)]
+            if isRetained, shape.isSkippedWhenRetained { continue }
             let decoder = router.decoderTable[Int(shape.decoder)].takeUnretainedValue()
             guard (try? decoder.decode(payload)) != nil else { continue }
             for (column, path) in decoder.paths.enumerated() where decoder.row[column].kind == .null {
@@ -88,7 +88,7 @@ extension Engine {
         for place in Int(entry.first)..<Int(entry.first + entry.count) {
             let route = router.routes[place]
             let shard = shards[Int(route.shard)]
-            let source = shard.sources[Int(route.source)]
+            let source = shard.sources[Int(router.shapes[Int(route.shape)].source)]
             shard.beginOccasion(.change)
             for number in source.plan.rules {
                 let rule = plan.rules[Int(number)]
