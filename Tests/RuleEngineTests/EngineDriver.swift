@@ -82,6 +82,11 @@ final class EngineDriver {
         collect()
     }
 
+    func ingest(_ batch: MessageBatch, at seconds: Double) {
+        engine.ingest(batch, at: Self.instant(seconds))
+        collect()
+    }
+
     func advance(to seconds: Double) {
         engine.advance(to: Self.instant(seconds))
         collect()

@@ -59,7 +59,7 @@ extension EngineShard {
             case .duration: value = Double(Int64(bitPattern: result.bits)) / 1e9
             default: continue
             }
-            source.windows[Int(subject)].add(Sample(at: context.now, value: value), to: number, at: context.now)
+            source.windows[Int(subject)].add(Sample(at: context.now, value: value), to: number, at: context.now, besideOthers: true)
         }
         readingConfigRow = 0
     }

@@ -1,4 +1,4 @@
-/// The samples of one expression of one instance, oldest first, each instant once: a ring of 16 bytes a sample.
+/// The samples of one expression of one instance, oldest first: a ring of 16 bytes a sample.
 ///
 /// The ring grows by an eighth instead of doubling, so that in the mean a sixteenth of it is empty; an element is copied nine times at most on average while it grows.
 /// It shrinks when less than half of it is in use. Indices are 0 for the oldest sample and move when samples are forgotten.
@@ -43,19 +43,27 @@ struct SampleHistory: Sendable {
         return slot >= ring.count ? slot &- ring.count : slot
     }
 
-    /// Puts a sample where it belongs; one at an instant that is there already takes its place.
+    /// Puts a sample where it belongs. One at an instant that is there already takes its place, or, with `besideOthers`, comes behind it.
     @inline(__always)
-    mutating func insert(_ sample: Sample) -> Insertion {
-        guard count > 0, sample.at <= self[count - 1].at else {
+    mutating func insert(_ sample: Sample, besideOthers: Bool) -> Insertion {
+        guard count > 0, isLate(sample, besideOthers: besideOthers) else {
             append(sample)
             return .appended
         }
-        return insertLate(sample)
+        return insertLate(sample, besideOthers)
     }
 
-    private mutating func insertLate(_ sample: Sample) -> Insertion {
+    /// Whether a sample belongs before, or in the place of, one that is there.
+    @inline(__always)
+    func isLate(_ sample: Sample, besideOthers: Bool) -> Bool {
+        guard count > 0 else { return false }
+        let newest = self[count - 1].at
+        return besideOthers ? sample.at < newest : sample.at <= newest
+    }
+
+    private mutating func insertLate(_ sample: Sample, _ besideOthers: Bool) -> Insertion {
         let index = firstIndex(after: sample.at)
-        if index > 0, self[index - 1].at == sample.at {
+        if !besideOthers, index > 0, self[index - 1].at == sample.at {
             let place = slot(index - 1)
             let old = ring[place].value
             ring[place] = sample

@@ -36,11 +36,12 @@ public struct WindowSet: Sendable {
     /// How many samples an expression holds.
     public func sampleCount(of expression: Int) -> Int { series.indices.contains(expression) ? series[expression].history.count : 0 }
 
-    /// Adds a sample of an expression and moves its windows to the instant. A sample already there at the same instant is replaced.
+    /// Adds a sample of an expression and moves its windows to the instant. A sample already there at the same instant is replaced, or, with `besideOthers`,
+    /// joined: messages that were received together, or come from several devices, are several samples.
     @discardableResult
-    public mutating func add(_ sample: Sample, to expression: Int, at now: Instant) -> Outcome {
+    public mutating func add(_ sample: Sample, to expression: Int, at now: Instant, besideOthers: Bool = false) -> Outcome {
         guard series.indices.contains(expression) else { return .refused }
-        return series[expression].add(sample, at: now, plan.sources[expression], limit: plan.sampleLimit)
+        return series[expression].add(sample, at: now, besideOthers, plan.sources[expression], limit: plan.sampleLimit)
     }
 
     /// What a window says at an instant, which it moves to; nil is no result.
@@ -81,7 +82,9 @@ public struct WindowSet: Sendable {
 }
 
 extension WindowSet.Series {
-    mutating func add(_ sample: Sample, at now: Instant, _ source: WindowPlan.Source, limit: Int) -> WindowSet.Outcome {
+    mutating func add(_ sample: Sample, at now: Instant, _ besideOthers: Bool, _ source: WindowPlan.Source, limit: Int)
+        -> WindowSet.Outcome
+    {
         for (index, key) in source.keys.enumerated() where key.kind == .decayed {
             tracks[index].decay(sample)
         }
@@ -90,11 +93,11 @@ extension WindowSet.Series {
         guard history.lostUpTo < sample.at else { return .refused }
         var now = max(now, sample.at)
         if let newest { now = max(now, newest) }
-        let isLate = newest.map { sample.at <= $0 } ?? false
+        let isLate = history.isLate(sample, besideOthers: besideOthers)
         // A late sample is put into windows that stand where they have to.
         if isLate { move(to: now, source) } else { leave(now, source) }
         if history.isFull { makeRoom() }
-        let insertion = history.insert(sample)
+        let insertion = history.insert(sample, besideOthers: besideOthers)
         switch insertion {
         case .appended: break
         case .inserted(let place):

@@ -48,7 +48,7 @@ private struct StoredSeries {
         else { return nil }
         history.restoreLoss(upTo: lostUpTo)
         for _ in 0..<count {
-            guard let sample = snapshot.readSample(), history.insert(sample) == .appended else { return nil }
+            guard let sample = snapshot.readSample(), history.insert(sample, besideOthers: true) == .appended else { return nil }
         }
         guard let trackCount = snapshot.readCount() else { return nil }
         for _ in 0..<trackCount {

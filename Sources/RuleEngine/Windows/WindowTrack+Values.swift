@@ -45,8 +45,14 @@ extension WindowTrack {
         default: break
         }
         guard count > 1, high > 1 else { return nil }
-        let before = history[Int(high) - 2]
-        if function == .idelta { return .number(newest.value - before.value) }
+        var place = Int(high) - 2
+        if function == .idelta { return .number(newest.value - history[place].value) }
+        // A rate needs time between the two: what came at one instant says nothing of how fast.
+        while history[place].at == newest.at {
+            place -= 1
+            guard place >= max(0, Int(low)) else { return nil }
+        }
+        let before = history[place]
         let increase = newest.value < before.value ? newest.value : newest.value - before.value
         return .number(increase / (Double(newest.at - before.at) / 1e9))
     }
@@ -113,6 +119,7 @@ extension WindowTrack {
         switch function {
         case .delta: return .number(transitions.delta)
         case .increase: return .number(transitions.increase)
+        case _ where transitions.seconds == 0: return nil
         default: return .number(transitions.increase / transitions.seconds)
         }
     }

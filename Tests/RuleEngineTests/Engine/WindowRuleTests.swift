@@ -83,6 +83,32 @@ import Testing
         #expect(driver.log() == log)
     }
 
+    @Test func `messages that are received together are samples each, of one device and of several`() throws {
+        let driver = try EngineDriver(
+            """
+            groups:
+              - name: g
+                on: t/{device}
+                rules:
+                  - {alert: Three, by: [], expr: "count_over_time(t, '1m') == 3"}
+                  - {alert: Mean, by: [], expr: "avg_over_time(t, '1m') == 20"}
+                  - {alert: Sum, by: [], expr: "sum_over_last(t > 15, 3) == 2"}
+                  - {alert: Twice, expr: "count_over_time(t, '1m') == 2"}
+                  - {alert: Fast, by: [], expr: "rate(t, '1m') > 0 || irate(t, '1m') > 0 || deriv(t, '1m') > 0"}
+            """)
+        var batch = MessageBatch()
+        for (device, value) in [("a", 10), ("b", 20), ("a", 30)] {
+            batch.append(topic: "t/\(device)", payload: Array("{\"t\": \(value)}".utf8))
+        }
+        driver.ingest(batch, at: 1)
+        #expect(driver.log().sorted() == ["1s Mean() firing", "1s Sum() firing", "1s Three() firing", "1s Twice(a) firing"])
+        // A minute later they leave together, and an empty window changes nothing.
+        driver.advance(to: 61.1)
+        #expect(driver.log() == [])
+        driver.send("t/a", "{\"t\": 40}", at: 62)
+        #expect(driver.log().sorted() == ["62s Mean() resolved", "62s Sum() resolved", "62s Three() resolved", "62s Twice(a) resolved"])
+    }
+
     @Test func `a retained message is no sample`() throws {
         let driver = try EngineDriver.rule("expr: count_over_time(t, '1h') >= 2")
         driver.send("t/a", "{\"t\": 1}", at: 0, retained: true)

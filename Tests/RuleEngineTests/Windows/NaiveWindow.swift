@@ -4,7 +4,8 @@ import RuleEngine
 struct NaiveWindow {
     private(set) var samples: [Sample] = []
 
-    mutating func add(_ sample: Sample) {
+    mutating func add(_ sample: Sample, besideOthers: Bool = false) {
+        if besideOthers { return samples.insert(sample, at: firstIndex(after: sample.at)) }
         let index = firstIndex(after: sample.at + -1)
         if index < samples.count, samples[index].at == sample.at { samples[index] = sample } else { samples.insert(sample, at: index) }
     }
@@ -87,14 +88,16 @@ struct NaiveWindow {
         guard let before = pairs.last, let first = samples.first, let last = samples.last else { return nil }
         if function == .idelta { return (.number(last.value - before.0.value), 0) }
         if function == .irate {
-            let step = last.value < before.0.value ? last.value : last.value - before.0.value
-            return (.number(step / (Double(last.at - before.0.at) / 1e9)), 0)
+            guard let before = samples.last(where: { $0.at < last.at }) else { return nil }
+            let step = last.value < before.value ? last.value : last.value - before.value
+            return (.number(step / (Double(last.at - before.at) / 1e9)), 0)
         }
         let delta = last.value - first.value
         if function == .delta { return (.number(delta), 0) }
         let falls = pairs.filter { $1.value < $0.value }.map(\.0.value)
         let increase = falls.isEmpty ? delta : delta + total(falls)
         let seconds = Double(last.at - first.at) / 1e9
+        if function == .rate, seconds == 0 { return nil }
         // What the first and the last sample lose in their difference is lost in both.
         return function == .increase ? (.number(increase), size * 1e-15) : (.number(increase / seconds), size * 1e-15 / seconds)
     }
@@ -107,6 +110,7 @@ struct NaiveWindow {
         let isConstant = values.allSatisfy { $0 == values[0] }
         let (meanTime, meanValue) = (total(times) / n, total(values) / n)
         let spread = total(times.map { ($0 - meanTime) * ($0 - meanTime) })
+        guard spread > 0 else { return nil }
         var slope = total(zip(times, values).map { ($0 - meanTime) * ($1 - meanValue) }) / spread
         if isConstant { slope = values[0].isFinite ? 0 : .nan }
         let error = size * 1e-13 * n / spread.squareRoot()

@@ -46,8 +46,8 @@ import Testing
         }
     }
 
-    @Test(arguments: 0..<6)
-    func `windows agree with a computation anew whatever arrives`(seed: Int) throws {
+    @Test(arguments: 0..<6, [false, true])
+    func `windows agree with a computation anew whatever arrives`(seed: Int, besideOthers: Bool) throws {
         let minute: Int64 = 60_000_000_000
         let windows = Self.windows([
             (.time(minute / 6), 0), (.time(minute * 3), 0), (.time(minute * 10), 0), (.time(minute * 2), minute * 3), (.count(1), 0),
@@ -60,8 +60,8 @@ import Testing
         for step in 0..<900 {
             let sample = stream.next()
             let now = Instant(milliseconds: stream.now)
-            set.add(sample, to: 0, at: now)
-            naive.add(sample)
+            set.add(sample, to: 0, at: now, besideOthers: besideOthers)
+            naive.add(sample, besideOthers: besideOthers)
             guard step % 13 == 0 else { continue }
             var asked = now
             if step % 3 == 0 {
@@ -87,8 +87,8 @@ import Testing
         for step in 0..<1500 {
             let sample = stream.next()
             let now = Instant(milliseconds: stream.now)
-            kept.add(sample, to: 0, at: now)
-            restored.add(sample, to: 0, at: now)
+            kept.add(sample, to: 0, at: now, besideOthers: seed > 1)
+            restored.add(sample, to: 0, at: now, besideOthers: seed > 1)
             if step % 37 == 0 {
                 restored = try #require(WindowSet(plan, restoring: restored.snapshot()))
                 for index in plan.windows.indices {

@@ -14,6 +14,30 @@ import Testing
         return windows
     }
 
+    @Test(arguments: [
+        (WindowFunction.count, 5.0), (.sum, 150), (.avg, 30), (.last, 50), (.delta, 40), (.increase, 40), (.idelta, 10), (.changes, 4),
+        (.rate, nil), (.irate, nil), (.deriv, nil), (.predictLinear(ahead: 1), nil),
+    ])
+    func `samples of one instant stand beside each other, and say nothing of how fast`(function: WindowFunction, expected: Double?) {
+        var windows = Self.filled(.init(function, over: .seconds(10)), [])
+        for value in [10.0, 20, 30, 40, 50] { windows.add(Sample(at: Self.at(5), value: value), to: 0, at: Self.at(5), besideOthers: true) }
+        #expect(windows.value(of: 0, at: Self.at(5)) == expected.map { .number($0) })
+        // With a sample before them there is a rate again.
+        var longer = Self.filled(.init(function, over: .seconds(10)), [(3, 0)])
+        for value in [10.0, 20] { longer.add(Sample(at: Self.at(5), value: value), to: 0, at: Self.at(5), besideOthers: true) }
+        guard let value = longer.value(of: 0, at: Self.at(5))?.asNumber else { return #expect(Bool(false)) }
+        if [.rate, .irate].contains(function) { #expect(value == 10) }
+        #expect(longer.sampleCount(of: 0) == 3)
+    }
+
+    @Test func `a late sample of a group stands beside those of its instant`() {
+        var windows = Self.filled(.init(.count, over: .seconds(10)), [(1, 1), (2, 2), (3, 3)])
+        for _ in 0..<3 { windows.add(Sample(at: Self.at(2), value: 7), to: 0, at: Self.at(3), besideOthers: true) }
+        #expect(windows.value(of: 0, at: Self.at(3)) == .number(6))
+        windows.add(Sample(at: Self.at(2), value: 7), to: 0, at: Self.at(3))
+        #expect(windows.value(of: 0, at: Self.at(3)) == .number(6))
+    }
+
     @Test func `a window begins after its left edge and ends with its right`() {
         var windows = Self.filled(.init(.avg, over: .seconds(10)), [(0, 0), (5, 5), (10, 10)])
         #expect(windows.value(of: 0, at: Self.at(10)) == .number(7.5))

@@ -42,9 +42,9 @@ struct RegressionSummary: WindowSummary {
         count += newer.count
     }
 
-    /// Per second; nil for a single sample.
+    /// Per second; nil where there is no time from one sample to another.
     var slope: Double? {
-        guard count > 1 else { return nil }
+        guard count > 1, timeSquares > 0 else { return nil }
         if isConstant { return firstValue.isFinite ? 0 : .nan }
         return products / timeSquares
     }
