@@ -15,7 +15,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (WindowFunction.count, 5.0 as Double?), (.sum, 150), (.avg, 30), (.last, 50), (.delta, 40), (.increase, 40), (.idelta, 10), (.changes, 4),
+        (WindowFunction.count, 5.0 as Double?), (.sum, 150), (.avg, 30), (.last, 50), (.delta, 40), (.increase, 40), (.idelta, 10),
+        (.changes, 4),
         (.rate, nil), (.irate, nil), (.deriv, nil), (.predictLinear(ahead: 1), nil),
     ])
     func `samples of one instant stand beside each other, and say nothing of how fast`(function: WindowFunction, expected: Double?) {
