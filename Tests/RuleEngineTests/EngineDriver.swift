@@ -38,9 +38,11 @@ final class EngineDriver {
     /// The engine has started, and its backlog is read, at `start`.
     init(
         _ yaml: String, shards: Int = 1, maximumInstances: Int = 1_000_000, start: Double? = 0,
-        environment: Environment = RuleLanguageEnvironment.standard, surroundings: Surroundings = .unknown
+        environment: Environment = RuleLanguageEnvironment.standard, surroundings: Surroundings = .unknown,
+        allowedLateness: Duration = .seconds(60)
     ) throws {
         var settings = EngineSettings()
+        settings.allowedLateness = allowedLateness
         settings.shards = shards
         settings.maximumInstances = maximumInstances
         engine = Engine(plan: try Self.plan(yaml, environment: environment, surroundings: surroundings), settings: settings)

@@ -59,6 +59,9 @@ public struct AlertRecord: Sendable, Equatable {
     public var device: String?
     /// The fields that the rule reads, as they were at the transition, by their paths.
     public var fields: Document
+    /// Of an instance with a time of its own: what it was at the last transition. Instants in which `for` and `keep_firing_for` count are of that time, and so are `firedAt` and
+    /// `resolvedAt`.
+    public var instanceTime: Instant?
     /// Of a rule with `event: true`: sent once, never resolved.
     public var isOccurrence: Bool
     /// Actions of the last transition that are not known to have been carried out.

@@ -30,6 +30,7 @@ extension AlertRecord {
         if let recoveringSince { members.append(.init("recoveringSince", .int(recoveringSince.nanoseconds))) }
         if let firedAt { members.append(.init("firedAt", .int(firedAt.nanoseconds))) }
         if let resolvedAt { members.append(.init("resolvedAt", .int(resolvedAt.nanoseconds))) }
+        if let instanceTime { members.append(.init("instanceTime", .int(instanceTime.nanoseconds))) }
         if isShadow { members.append(.init("shadow", true)) }
         if !pendingActions.isEmpty { members.append(.init("pendingActions", .array(pendingActions.map(\.document)))) }
         if isOccurrence { members.append(.init("occurrence", true)) }
@@ -62,6 +63,7 @@ extension AlertRecord {
             resolvedAt: instant("resolvedAt"), changedAt: Instant(nanoseconds: changedAt), reason: reason,
             isShadow: document["shadow"]?.bool ?? false, device: document["device"]?.string,
             fields: document["fields"] ?? .emptyObject, isOccurrence: document["occurrence"]?.bool ?? false)
+        instanceTime = instant("instanceTime")
         pendingActions = (document["pendingActions"]?.array ?? []).compactMap(PublishRequest.init)
     }
 }

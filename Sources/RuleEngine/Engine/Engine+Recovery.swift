@@ -79,7 +79,7 @@ extension EngineShard {
         let source = sources[Int(rule.source)]
         touch(source, active.subject)
         if let stored, isKnown { alerts[Int(alert)].transition = max(active.transition, stored.transition + 1) }
-        beginOccasion(.change)
+        beginOccasion(.change, at: time(of: source, active.subject))
         let before = AlertLifecycle(levels: rule.levels.count)
         var change = transition(alert, rule, source, active.subject, before, .none, .condition)
         change.from = stored?.state ?? .inactive

@@ -4,6 +4,8 @@ public struct EngineSettings: Sendable {
     public var maximumInstances = 1_000_000
     /// A subject without a reading for so long, and without an active alert, is forgotten.
     public var forgetAfter: Duration = .seconds(7 * 86_400)
+    /// A reading that was measured so long before the newest one of its instance, at most, is still taken.
+    public var allowedLateness: Duration = .seconds(60)
     /// Parts of the state; the result is the same for any number.
     public var shards = 1
 
@@ -27,6 +29,12 @@ public struct EngineCounters: Sendable, Equatable {
     public var templateFailures: UInt64 = 0
     public var numbersOutOfRange: UInt64 = 0
     public var subjects = 0
+    /// Readings measured before the newest one of their instance, those among them that were refused, and stamps that were replaced by the instant of
+    /// receipt: more than five minutes ahead; none, or none that can be read.
+    public var lateReadings: UInt64 = 0
+    public var lateReadingsRefused: UInt64 = 0
+    public var stampsAhead: UInt64 = 0
+    public var stampsUnreadable: UInt64 = 0
 }
 
 /// How a rule is doing, for the API.

@@ -33,7 +33,7 @@ extension EngineShard {
     /// An alert that was restored has no evaluation that would set its timer.
     func armClock(afterRestoring rule: RulePlan, _ source: SourceState, _ subject: Int32) {
         guard !rule.clockTurns.isEmpty else { return }
-        beginOccasion(.change)
+        beginOccasion(.change, at: time(of: source, subject))
         loadFields(source, subject, .all)
         loadExtras(rule.extras, source, subject)
         armClock(rule, source, subject)

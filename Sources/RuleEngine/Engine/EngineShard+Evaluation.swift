@@ -3,9 +3,11 @@ import CEL
 /// Evaluating rules and carrying their alerts through life.
 extension EngineShard {
     /// Evaluates a rule for a subject, by itself, and takes its alert one step on.
-    func evaluate(_ number: Int32, _ source: SourceState, _ subject: Int32, _ cause: EvaluationCause) {
+    ///
+    /// - Parameter instant: of the instance's own time, where it is not now.
+    func evaluate(_ number: Int32, _ source: SourceState, _ subject: Int32, _ cause: EvaluationCause, at instant: Instant? = nil) {
         touch(source, subject)
-        beginOccasion(cause)
+        beginOccasion(cause, at: instant ?? time(of: source, subject))
         evaluateNow(number, source, subject)
         endOccasion()
     }
@@ -14,7 +16,7 @@ extension EngineShard {
     @inline(__always)
     func evaluateNow(_ number: Int32, _ source: SourceState, _ subject: Int32) {
         let rule = rules[Int(number)]
-        if rule.isEvent, occasion.cause != .liveReading { return }
+        if rule.isEvent, occasion.cause != .liveReading, occasion.cause != .lateReading { return }
         context.evaluations &+= 1
         var slots = source.slots.row(subject)
         if rule.usesFrame {
@@ -111,6 +113,9 @@ extension EngineShard {
         if active.timerAt != .distantFuture {
             leftTimers[TimerKey(rule: active.rule, ordinal: source.subjects[Int(active.subject)].ordinal)] = active.timerAt
         }
+        if source.index.hasEventTime {
+            setInstanceTimer(InstanceTimer(due: .distantFuture, rule: active.rule, kind: .alert), source, active.subject)
+        }
         context.ruleStates[Int(active.rule)].pendingOrFiring -= 1
         alerts.remove(alert)
     }
@@ -126,7 +131,7 @@ extension EngineShard {
             }
         }
         let change = alerts[Int(alert)].lifecycle.step(
-            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now)
+            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: at)
         finish(alert, rule, source, subject, before, change, reason: change == .levelChanged ? .level : .condition)
     }
 
@@ -138,22 +143,22 @@ extension EngineShard {
         }
         let alert = add(rule, source, subject, remainder)
         let change = alerts[Int(alert)].lifecycle.step(
-            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now)
+            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: at)
         finish(alert, rule, source, subject, remainder, change, reason: .condition)
     }
 
     /// Time alone: `for` has run out, or `keep_firing_for`.
-    func stepOnTime(_ alert: Int32) {
+    func stepOnTime(_ alert: Int32, at instant: Instant? = nil) {
         let active = alerts[Int(alert)]
         let rule = context.plan.rules[Int(active.rule)]
         let source = sources[Int(rule.source)]
-        beginOccasion(.timer)
+        beginOccasion(.timer, at: instant ?? time(of: source, active.subject))
         for place in rule.levels.indices {
             conditions[place] = .missing
             recoveries[place] = .missing
         }
         let change = alerts[Int(alert)].lifecycle.step(
-            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: context.now, isTimer: true)
+            conditions: conditions, recoveries: recoveries, timing: rule.timing, now: at, isTimer: true)
         let reason: TransitionReason = change == .levelChanged ? .level : change == .resolved ? .kept : .duration
         finish(alert, rule, source, active.subject, active.lifecycle, change, reason: reason)
         endOccasion()
@@ -168,7 +173,7 @@ extension EngineShard {
             guard hasRoom(rule) else { return context.refuse(rule) }
             alert = add(rule, source, subject, AlertLifecycle(levels: rule.levels.count))
         }
-        beginOccasion(.timer)
+        beginOccasion(.timer, at: time(of: source, subject))
         let before = alerts[Int(alert)].lifecycle
         let change = alerts[Int(alert)].lifecycle.fellSilent(outcome)
         finish(alert, rule, source, subject, before, change, reason: .missing)
@@ -181,7 +186,7 @@ extension EngineShard {
         let rule = context.plan.rules[Int(active.rule)]
         let source = sources[Int(rule.source)]
         touch(source, active.subject)
-        beginOccasion(.change)
+        beginOccasion(.change, at: time(of: source, active.subject))
         let change = alerts[Int(alert)].lifecycle.endForGood()
         finish(alert, rule, source, active.subject, active.lifecycle, change, reason: reason)
         endOccasion()
@@ -196,7 +201,7 @@ extension EngineShard {
         if change != .none {
             alerts[Int(alert)].transition += 1
             if alerts[Int(alert)].firedAt == .distantPast, change == .fired || change == .lostData {
-                alerts[Int(alert)].firedAt = context.now
+                alerts[Int(alert)].firedAt = at
             }
             context.effects.transitions.append(transition(alert, rule, source, subject, before, change, reason))
         }
@@ -213,7 +218,7 @@ extension EngineShard {
         let key = source.keyValues(subject)
         var record = AlertRecord(
             id: alertInstanceID(rule: rule.rule.identity, key: key), rule: rule.rule.identity, key: key, activeAt: context.now,
-            ordinal: context.ordinal, transition: 1, labels: [:], state: .resolved, firedAt: context.now, resolvedAt: context.now,
+            ordinal: context.ordinal, transition: 1, labels: [:], state: .resolved, firedAt: at, resolvedAt: at,
             changedAt: context.now, reason: .occurrence, isShadow: rule.rule.mode == .shadow, device: source.device(ofKey: key),
             isOccurrence: true)
         describe(&record, rule, source, subject, level: rule.levels.count - 1, fixed: nil, .fired)

@@ -13,7 +13,8 @@ struct Occasion {
 /// Slots for an evaluation: the subject's fields and whatever else its expressions see.
 extension EngineShard {
     @inline(__always)
-    func beginOccasion(_ cause: EvaluationCause) {
+    func beginOccasion(_ cause: EvaluationCause, at instant: Instant) {
+        at = instant
         occasion.cause = cause
         occasion.fields = .none
         nextStamp()
@@ -40,7 +41,8 @@ extension EngineShard {
         guard occasion.fields != wanted else { return }
         if occasion.fields != .none { nextStamp() }
         occasion.fields = wanted
-        let row = source.slots.row(subject)
+        // Of a late reading, an event sees what it carried, not what is newer.
+        let row = wanted == .carried && occasion.cause == .lateReading ? lateRow : source.slots.row(subject)
         let count = source.index.fieldCount
         if wanted == .all {
             frame.update(from: row, count: count)
@@ -78,13 +80,14 @@ extension EngineShard {
         case .now: return Slot(context.now)
         case .age(let place):
             let set = source.setAt[Int(subject) * source.plan.ageFields.count + place]
-            return set == .distantPast ? .missing : Slot(durationNanoseconds: max(0, context.now - set))
+            guard set != .distantPast, source.slots.row(subject)[source.plan.ageFields[place]].kind != .missing else { return .missing }
+            return Slot(durationNanoseconds: max(0, at - set))
         case .binding(let program): return result(of: program, frame)
         case .calendar(let place):
             source.calendarAnswers[place].refresh(source.plan.calendars[place], at: context.now)
             return Slot(source.calendarAnswers[place].isTrue)
         case .sun(let member): return sun(member, source, subject)
-        case .window(let number): return Slot(source.windows[Int(subject)].value(of: number, at: context.now))
+        case .window(let number): return Slot(source.windows[Int(subject)].value(of: number, at: at))
         case .previous(let program):
             guard occasion.cause == .liveReading, isAnyCarried(extra.fields) else { return .missing }
             return result(of: program, beforeReading(extra, source))

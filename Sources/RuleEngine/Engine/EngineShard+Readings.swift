@@ -16,9 +16,25 @@ extension EngineShard {
         _ route: TopicRoute, _ shape: RouteShape, _ circumstance: RouteCircumstance?, _ decoder: PayloadDecoder,
         _ payload: UnsafeRawBufferPointer, _ source: SourceState, isRetained: Bool
     ) {
+        touch(source, route.subject)
+        if source.index.hasEventTime {
+            applyStamped(shape, circumstance, decoder, payload, source, route.subject, isRetained: isRetained)
+            return
+        }
+        at = context.now
+        takeIn(
+            shape, circumstance, decoder, payload, source, route.subject, measuredAt: context.now, isRetained: isRetained,
+            isSample: !isRetained)
+    }
+
+    /// Takes a reading in that is not late, `at` being the instant at which rules are evaluated.
+    @inline(__always)
+    func takeIn(
+        _ shape: RouteShape, _ circumstance: RouteCircumstance?, _ decoder: PayloadDecoder, _ payload: UnsafeRawBufferPointer,
+        _ source: SourceState, _ subject: Int32, measuredAt: Instant, isRetained: Bool, isSample: Bool
+    ) {
+        readingAt = measuredAt
         let index = source.index
-        let subject = route.subject
-        touch(source, subject)
         let row = source.slots.row(subject)
         // What the old frame points to stays alive: replaced slots are released after the evaluation.
         if index.readsEdges { oldFrame.update(from: row, count: index.fieldCount) }
@@ -31,22 +47,24 @@ extension EngineShard {
                 replace(Int(field), with: slot, row, source, subject)
             }
         }
-        for field in shape.timeFields { replace(Int(field), with: Slot(context.now), row, source, subject) }
-        for place in index.everyReading { add(index.rules[place]) }
+        for field in shape.timeFields { replace(Int(field), with: Slot(measuredAt), row, source, subject) }
+        for field in shape.receiptFields { replace(Int(field), with: Slot(context.now), row, source, subject) }
+        for place in index.everyReading { addCandidate(index.rules[place]) }
         if !source.tally.count(carried, at: context.now) { countApart(source) }
         addUnevaluated(source, subject)
         if !isRetained { beat(source, subject) }
-        if !isRetained, source.plan.windowPlan != nil { sample(source, subject, circumstance) }
+        if isSample, source.plan.windowPlan != nil { sample(source, subject, circumstance, from: row) }
         evaluateCandidates(source, subject, circumstance, isRetained ? .retainedReading : .liveReading)
         releaseReplaced()
     }
 
     /// Gives the windows what this reading says of their expressions. A sample is a number or a bool; without a result there is none.
-    private func sample(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?) {
+    func sample(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?, from row: UnsafeMutablePointer<Slot>) {
         if source.index.readsDeviceOfReading { readingConfigRow = circumstance?.device.map { configRow(of: $0, in: source) } ?? 0 }
         for (number, expression) in source.plan.sampled.enumerated() where isAnyCarried(expression.fields) {
-            beginOccasion(.liveReading)
-            loadFields(source, subject, .all)
+            beginOccasion(.liveReading, at: at)
+            occasion.fields = .all
+            frame.update(from: row, count: source.index.fieldCount)
             loadExtras(expression.extras, source, subject)
             let result = expression.program.number(frame)
             endOccasion()
@@ -59,17 +77,19 @@ extension EngineShard {
             case .duration: value = Double(Int64(bitPattern: result.bits)) / 1e9
             default: continue
             }
-            source.windows[Int(subject)].add(Sample(at: context.now, value: value), to: number, at: context.now, besideOthers: true)
+            // Of two readings with one stamp the second corrects the first; two that were received at one instant are two.
+            source.windows[Int(subject)].add(
+                Sample(at: readingAt, value: value), to: number, at: at, besideOthers: !source.index.hasEventTime)
         }
         readingConfigRow = 0
     }
 
     @inline(__always)
-    private func evaluateCandidates(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?, _ cause: EvaluationCause) {
+    func evaluateCandidates(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?, _ cause: EvaluationCause) {
         guard candidateCount > 0 else { return }
         if candidateCount > 1 { sortCandidates() }
         if source.index.readsDeviceOfReading { readingConfigRow = circumstance?.device.map { configRow(of: $0, in: source) } ?? 0 }
-        beginOccasion(cause)
+        beginOccasion(cause, at: at)
         for place in 0..<candidateCount { evaluateNow(candidates[place], source, subject) }
         endOccasion()
         readingConfigRow = 0
@@ -98,15 +118,15 @@ extension EngineShard {
         let head = source.subjects[Int(subject)]
         if head.isUnevaluated {
             source.subjects[Int(subject)].isUnevaluated = false
-            for rule in source.plan.rules where context.plan.rules[Int(rule)].everyNanoseconds == 0 { add(rule) }
+            for rule in source.plan.rules where context.plan.rules[Int(rule)].everyNanoseconds == 0 { addCandidate(rule) }
         }
         if head.hasFallenSilent {
-            for rule in source.plan.missingRules where context.plan.rules[Int(rule)].everyNanoseconds == 0 { add(rule) }
+            for rule in source.plan.missingRules where context.plan.rules[Int(rule)].everyNanoseconds == 0 { addCandidate(rule) }
         }
     }
 
     /// A reading whose set of fields the tally has no room for.
-    private func countApart(_ source: SourceState) {
+    func countApart(_ source: SourceState) {
         for number in source.plan.rules {
             let rule = context.plan.rules[Int(number)]
             guard rule.everyNanoseconds == 0, rule.fields.isEmpty || isAnyCarried(rule.fields) else { continue }
@@ -130,6 +150,17 @@ extension EngineShard {
         }
     }
 
+    /// Nil when the reading does not carry it. The caller owns the reference.
+    func slot(of decoded: DecodedField, _ payload: UnsafeRawBufferPointer) -> Slot? {
+        switch decoded.kind {
+        case .number: Slot(decoded.number)
+        case .bool: Slot(decoded.number != 0)
+        case .null: .missing
+        case .string, .container, .bytes: slot(decoded, payload)
+        case .absent: nil
+        }
+    }
+
     private func slot(_ decoded: DecodedField, _ payload: UnsafeRawBufferPointer) -> Slot {
         let bytes = UnsafeRawBufferPointer(rebasing: payload[decoded.start..<decoded.end])
         switch decoded.kind {
@@ -146,14 +177,15 @@ extension EngineShard {
 
     /// Sets a field and collects the rules that this can concern. Takes over the reference to `new`.
     @inline(__always)
-    private func replace(_ field: Int, with new: Slot, _ row: UnsafeMutablePointer<Slot>, _ source: SourceState, _ subject: Int32) {
+    func replace(_ field: Int, with new: Slot, _ row: UnsafeMutablePointer<Slot>, _ source: SourceState, _ subject: Int32) {
         let index = source.index
         let places = index.fields[field]
         let old = row[field]
         carried[field >> 6] |= 1 << UInt64(field & 63)
-        for place in places.presence..<places.presenceEnd { add(index.rules[Int(place)]) }
+        for place in places.presence..<places.presenceEnd { addCandidate(index.rules[Int(place)]) }
         if places.age >= 0 {
-            source.setAt[Int(subject) * source.plan.ageFields.count + Int(places.age)] = new.kind == .missing ? .distantPast : context.now
+            source.setAt[Int(subject) * source.plan.ageFields.count + Int(places.age)] =
+                new.kind == .missing && !index.hasEventTime ? .distantPast : readingAt
         }
         if old.isIdentical(to: new) {
             new.release()
@@ -161,7 +193,7 @@ extension EngineShard {
         }
         row[field] = new
         if old.kind == .object { replaced.append(old) }
-        for place in places.change..<places.changeEnd { add(index.rules[Int(place)]) }
+        for place in places.change..<places.changeEnd { addCandidate(index.rules[Int(place)]) }
         if places.threshold < places.thresholdEnd { addCrossed(index, places, old, new) }
     }
 
@@ -172,7 +204,7 @@ extension EngineShard {
             case let b = Double(bitPattern: new.bits),
             a == a, b == b
         else {
-            for place in places.threshold..<places.thresholdEnd { add(index.thresholdRules[Int(place)]) }
+            for place in places.threshold..<places.thresholdEnd { addCandidate(index.thresholdRules[Int(place)]) }
             return
         }
         let low = min(a, b), high = max(a, b)
@@ -183,7 +215,7 @@ extension EngineShard {
             if index.thresholds[middle] < low { first = middle + 1 } else { end = middle }
         }
         while first < last, index.thresholds[first] <= high {
-            add(index.thresholdRules[first])
+            addCandidate(index.thresholdRules[first])
             first += 1
         }
     }
@@ -212,7 +244,7 @@ extension EngineShard {
     }
 
     @inline(__always)
-    private func beginCandidates() {
+    func beginCandidates() {
         candidateCount = 0
         stamp &+= 1
         if stamp == 0 {
@@ -222,7 +254,7 @@ extension EngineShard {
     }
 
     @inline(__always)
-    private func add(_ rule: Int32) {
+    func addCandidate(_ rule: Int32) {
         guard candidateStamp[Int(rule)] != stamp else { return }
         candidateStamp[Int(rule)] = stamp
         candidates[candidateCount] = rule
@@ -230,7 +262,7 @@ extension EngineShard {
     }
 
     @inline(__always)
-    private func releaseReplaced() {
+    func releaseReplaced() {
         guard !replaced.isEmpty else { return }
         for place in replaced.indices { replaced[place].release() }
         replaced.clear()

@@ -11,7 +11,7 @@ extension EngineShard {
         var record = bareRecord(active, rule, source, reason: reason)
         if change == .resolved {
             record.state = .resolved
-            record.resolvedAt = context.now
+            record.resolvedAt = at
         }
         // What ends was at the level that it had before.
         let isOver = active.lifecycle.phase == .inactive
@@ -34,12 +34,14 @@ extension EngineShard {
         var pendingSince: [Int: Instant] = [:]
         for place in 0..<active.lifecycle.levelCount { pendingSince[place] = active.lifecycle.trueSince(place) }
         let level = active.lifecycle.level
-        return AlertRecord(
+        var record = AlertRecord(
             id: alertInstanceID(rule: rule.rule.identity, key: key), rule: rule.rule.identity, key: key, activeAt: active.activeAt,
             ordinal: active.ordinal, transition: active.transition, labels: [:], state: active.lifecycle.state,
             level: level >= 0 && Int(level) < rule.levels.count ? rule.levels[Int(level)].name : nil, pendingSince: pendingSince,
             recoveringSince: active.lifecycle.recoveringSince, firedAt: active.firedAt == .distantPast ? nil : active.firedAt,
             changedAt: context.now, reason: reason, isShadow: rule.rule.mode == .shadow, device: source.device(ofKey: key))
+        if source.index.hasEventTime { record.instanceTime = at }
+        return record
     }
 
     /// Fills in everything that comes from expressions: value, labels (where they are not fixed yet), annotations, fields, actions.

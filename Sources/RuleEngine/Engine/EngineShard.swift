@@ -59,7 +59,7 @@ final class FixedLabels {
 
 /// Why an expression is evaluated: edges are only seen in live readings.
 enum EvaluationCause {
-    case liveReading, retainedReading, timer, change
+    case liveReading, retainedReading, lateReading, timer, change
 }
 
 /// A part of the engine's state: some subjects of every source, their alerts and timers.
@@ -85,12 +85,18 @@ final class EngineShard {
     // Memory that is used again for every evaluation.
     let frame: UnsafeMutablePointer<Slot>
     let oldFrame: UnsafeMutablePointer<Slot>
+    /// What a late reading says, over what was known; the references are borrowed.
+    let lateRow: UnsafeMutablePointer<Slot>
     let conditions: UnsafeMutablePointer<Program.Truth>
     let recoveries: UnsafeMutablePointer<Program.Truth>
     let frameGarbage = FlatTable<Slot>()
     /// Values that the reading at hand replaced, released after its evaluations.
     let replaced = FlatTable<Slot>()
     var occasion = Occasion()
+    /// The instant at which rules are evaluated: of the instance's own time, where it has one, else the engine's.
+    var at = Instant.distantPast
+    /// When the reading at hand was measured.
+    var readingAt = Instant.distantPast
     /// The occasion at which an extra was last computed.
     let extraStamp: UnsafeMutablePointer<UInt32>
     let extraCount: Int
@@ -117,6 +123,9 @@ final class EngineShard {
         frame.initialize(repeating: .missing, count: firstExtraSlot + extraCount)
         oldFrame = .allocate(capacity: firstExtraSlot + extraCount)
         oldFrame.initialize(repeating: .missing, count: firstExtraSlot + extraCount)
+        let fields = max(1, plan.sources.map(\.fields.count).max() ?? 1)
+        lateRow = .allocate(capacity: fields)
+        lateRow.initialize(repeating: .missing, count: fields)
         extraStamp = .allocate(capacity: max(1, extraCount))
         extraStamp.initialize(repeating: 0, count: extraCount)
         let levels = max(1, plan.rules.map(\.levels.count).max() ?? 1)
@@ -135,6 +144,7 @@ final class EngineShard {
     deinit {
         frame.deallocate()
         oldFrame.deallocate()
+        lateRow.deallocate()
         extraStamp.deallocate()
         conditions.deallocate()
         recoveries.deallocate()
@@ -234,8 +244,13 @@ final class EngineShard {
     func arm(_ alert: Int32) {
         let active = alerts[Int(alert)]
         let rule = context.plan.rules[Int(active.rule)]
+        let source = sources[Int(rule.source)]
+        if source.index.hasEventTime {
+            let due = active.lifecycle.deadline(rule.timing) ?? .distantFuture
+            return setInstanceTimer(InstanceTimer(due: due, rule: active.rule, kind: .alert), source, active.subject)
+        }
         guard let due = active.lifecycle.deadline(rule.timing), due != .distantFuture else { return }
-        let ordinal = sources[Int(rule.source)].subjects[Int(active.subject)].ordinal
+        let ordinal = source.subjects[Int(active.subject)].ordinal
         let key = TimerKey(rule: active.rule, ordinal: ordinal)
         if active.timerAt == .distantFuture, !leftTimers.isEmpty, let left = leftTimers.removeValue(forKey: key) {
             alerts[Int(alert)].timerAt = left
@@ -251,7 +266,7 @@ final class EngineShard {
         var next = Instant.distantFuture
         for turn in rule.ageTurns {
             let set = source.setAt[Int(subject) * ages + turn.place]
-            guard set != .distantPast else { continue }
+            guard set != .distantPast, source.slots.row(subject)[source.plan.ageFields[turn.place]].kind != .missing else { continue }
             let limit: Int64
             switch turn.limit {
             case .constant(let nanoseconds): limit = nanoseconds
@@ -261,18 +276,21 @@ final class EngineShard {
             }
             for offset in turn.offsets {
                 let due = set + limit + offset
-                if due > context.now, due < next { next = due }
+                if due > at, due < next { next = due }
             }
         }
         if !rule.windows.isEmpty {
             for place in rule.windows {
                 guard case .window(let window) = source.plan.extras[Int(place)].kind else { continue }
-                if let change = source.windows[Int(subject)].nextChange(of: window, after: context.now), change < next { next = change }
+                if let change = source.windows[Int(subject)].nextChange(of: window, after: at), change < next { next = change }
             }
         }
         for turn in rule.windowTurns {
             guard case .window(let window) = source.plan.extras[Int(turn.window)].kind, let limit = limit(of: turn) else { continue }
-            if let due = source.windows[Int(subject)].nextTurn(of: window, at: limit, after: context.now), due < next { next = due }
+            if let due = source.windows[Int(subject)].nextTurn(of: window, at: limit, after: at), due < next { next = due }
+        }
+        if source.index.hasEventTime {
+            return setInstanceTimer(InstanceTimer(due: next, rule: rule.number, kind: .turn), source, subject)
         }
         guard next != .distantFuture else { return }
         let ordinal = source.subjects[Int(subject)].ordinal
@@ -318,6 +336,7 @@ final class EngineShard {
             clockTimers[key] = nil
             return isOfSubject
         case .silence: return isOfSubject && isSilenceDue(timer, source)
+        case .instance: return isOfSubject && isInstanceDue(timer, source)
         case .clock: return true
         }
     }
@@ -330,6 +349,7 @@ final class EngineShard {
         case .alert: stepOnTime(alertOf[timer.rule, timer.subject])
         case .age, .turn: evaluate(timer.rule, source, timer.subject, .timer)
         case .silence: runSilence(timer, source)
+        case .instance: runInstance(source, timer.subject)
         case .clock: break
         }
     }

@@ -118,6 +118,10 @@ extension EngineShard {
             after.subjects[Int(target)].isUnevaluated = head.isUnevaluated
             after.subjects[Int(target)].hasFallenSilent = after.subjects[Int(target)].hasFallenSilent || head.hasFallenSilent
             copyFields(before, subject, after, target, places, migration)
+            if after.index.hasEventTime, before.index.hasEventTime, isNew {
+                let clock = before.clocks[Int(subject)]
+                after.clocks[Int(target)] = InstanceClock(newest: clock.newest, arrivedAt: clock.arrivedAt, shown: clock.shown)
+            }
             if let plan = after.plan.windowPlan, before.plan.windowPlan != nil, isNew {
                 // Expressions are recognised by their text, so that an edited rule keeps what still fits.
                 after.windows[Int(target)] = WindowSet(plan, restoring: before.windows[Int(subject)].snapshot()) ?? WindowSet(plan)
@@ -251,6 +255,9 @@ extension EngineShard {
                 let value = record.fields[path.description], value != .null
             else { continue }
             source.slots.row(subject)[field] = CELSlot.make(value.celValue, context.plan)
+        }
+        if source.index.hasEventTime, let time = record.instanceTime, !source.clocks[Int(subject)].isSet {
+            source.clocks[Int(subject)] = InstanceClock(newest: time, arrivedAt: record.changedAt, shown: time)
         }
         var lifecycle = AlertLifecycle(levels: rule.levels.count)
         lifecycle.restore(record, rule)

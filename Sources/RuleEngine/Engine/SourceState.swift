@@ -49,6 +49,9 @@ final class SourceState {
     let silences = FlatTable<Silence>()
     /// A row a subject, for sources that learn a deadline.
     let rhythms = FlatTable<Rhythm>()
+    /// A row a subject, for sources with event time.
+    let clocks = FlatTable<InstanceClock>()
+    var instanceTimers: [[InstanceTimer]] = []
     /// A row a subject, for sources with windows.
     var windows: [WindowSet] = []
     /// Values of `plan.configPaths`; row 0 is all missing.
@@ -99,6 +102,12 @@ final class SourceState {
             while windows.count <= Int(number) { windows.append(WindowSet(windowPlan)) }
             windows[Int(number)] = WindowSet(windowPlan)
         }
+        if index.hasEventTime {
+            clocks.extend(to: Int(number) + 1, with: InstanceClock())
+            clocks[Int(number)] = InstanceClock()
+            while instanceTimers.count <= Int(number) { instanceTimers.append([]) }
+            instanceTimers[Int(number)] = []
+        }
         if index.learnsIntervals {
             rhythms.extend(to: Int(number) + 1, with: Rhythm())
             rhythms[Int(number)] = Rhythm()
@@ -111,6 +120,10 @@ final class SourceState {
         slots.clear(subject)
         subjects[Int(subject)].ordinal = -1
         if let windowPlan = plan.windowPlan { windows[Int(subject)] = WindowSet(windowPlan) }
+        if index.hasEventTime {
+            clocks[Int(subject)] = InstanceClock()
+            instanceTimers[Int(subject)] = []
+        }
     }
 
     func keyValues(_ subject: Int32) -> [String] {

@@ -13,6 +13,8 @@ struct Timer: Comparable, Sendable, BitwiseCopyable {
         case silence
         /// Something in a condition turns by the clock: a calendar, the sun.
         case turn
+        /// The first timer of an instance with a time of its own.
+        case instance
     }
     var due: Instant
     /// The ordinal times eight, and the kind: their order is that of both, and a timer takes 24 bytes.

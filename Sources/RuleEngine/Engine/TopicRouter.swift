@@ -17,12 +17,15 @@ struct RouteShape: BitwiseCopyable {
     let source: Int32
     let decoder: Int32
     let isSkippedWhenRetained: Bool
-    /// Column of the decoded row → field of the source. The router's memory, as is `timeFields`.
+    /// Column of the decoded row → field of the source. The router's memory, as are the fields of times.
     let columns: UnsafeBufferPointer<(column: Int32, field: Int32)>
     /// The column of a payload that is one scalar, where `value_as` renames it, and the field that it becomes (-1: no rule reads it).
     let scalar: (column: Int32, field: Int32)?
-    /// Fields that hold the reading's own times.
+    /// Fields that hold when the reading was measured, and when it was received.
     let timeFields: UnsafeBufferPointer<Int32>
+    let receiptFields: UnsafeBufferPointer<Int32>
+    /// The column of `time_field`; -1: there is none.
+    let stamp: Int32
 }
 
 /// What follows from a topic and does not identify the instance.
@@ -88,6 +91,7 @@ final class TopicRouter {
         for place in shapes.indices {
             shapes[place].columns.deallocate()
             shapes[place].timeFields.deallocate()
+            shapes[place].receiptFields.deallocate()
         }
     }
 
@@ -194,20 +198,22 @@ final class TopicRouter {
         let key = ShapeKey(source: target.source, subscription: target.subscription, decoder: decoder, scalarField: scalarField)
         if let place = shapePlaces[key] { return place }
         var columns: [(column: Int32, field: Int32)] = []
-        var timeFields: [Int32] = []
+        var timeFields: [Int32] = [], receiptFields: [Int32] = []
         for (field, path) in source.fields.enumerated() {
             switch path.origin {
             case .payload: columns.append((Int32(columns.count), Int32(field)))
-            case .eventTime, .receivedAt: timeFields.append(Int32(field))
+            case .eventTime: timeFields.append(Int32(field))
+            case .receivedAt: receiptFields.append(Int32(field))
             case .topic, .capture: continue
             }
         }
         let valueColumn = decoders[Int(decoder)].paths.firstIndex(of: .member("value")).map { Int32($0) } ?? -1
+        let stamp = subscription.stampPath.flatMap { decoders[Int(decoder)].paths.firstIndex(of: $0) }.map { Int32($0) } ?? -1
         shapes.append(
             RouteShape(
                 source: target.source, decoder: decoder, isSkippedWhenRetained: subscription.retained == .skip,
                 columns: Self.frozen(columns), scalar: subscription.valueAs == nil ? nil : (valueColumn, scalarField),
-                timeFields: Self.frozen(timeFields)))
+                timeFields: Self.frozen(timeFields), receiptFields: Self.frozen(receiptFields), stamp: stamp))
         shapePlaces[key] = Int32(shapes.count - 1)
         return Int32(shapes.count - 1)
     }
@@ -237,8 +243,9 @@ final class TopicRouter {
     }
 
     private func decoder(_ paths: [FieldPath], _ subscription: TopicSubscription) -> Int32 {
-        // A scalar that is renamed is read as `value`, behind the fields of the source.
-        let wanted = subscription.valueAs == nil || paths.contains(.member("value")) ? paths : paths + [.member("value")]
+        // A scalar that is renamed is read as `value`, behind the fields of the source, and so is the stamp.
+        var wanted = subscription.valueAs == nil || paths.contains(.member("value")) ? paths : paths + [.member("value")]
+        if let stamp = subscription.stampPath, !wanted.contains(stamp) { wanted.append(stamp) }
         let key = DecoderKey(paths: wanted, decoder: subscription.decoder)
         if let place = decoderPlaces[key] { return place }
         let made = PayloadDecoder(paths: wanted, decoder: subscription.decoder)
@@ -247,4 +254,9 @@ final class TopicRouter {
         decoderPlaces[key] = Int32(decoders.count - 1)
         return Int32(decoders.count - 1)
     }
+}
+
+extension TopicSubscription {
+    /// Where `time_field` stands in the payload.
+    fileprivate var stampPath: FieldPath? { timeField.map { FieldPath(origin: .payload, elements: $0.map { .name($0) }) } }
 }

@@ -284,6 +284,8 @@ extension SourcePlan {
         onPresence = [[Int32]](repeating: [], count: fields.count)
         onChange = onPresence
         thresholds = [[Threshold]](repeating: [], count: fields.count)
+        // A late reading must not replace what is newer: then the time of every field is kept.
+        if hasEventTime { ageFields += fields.indices.filter { !ageFields.contains($0) } }
         usesDevices = !configPaths.isEmpty || extras.contains { $0.kind.isOfDevice }
         let keyed = Set(key.by)
         hasFixedDevice = key.subscriptions.allSatisfy { subscription in

@@ -28,6 +28,7 @@ final class SourceIndex: @unchecked Sendable {
     let readsDeviceOfReading: Bool
     let hasMissingRules: Bool
     let learnsIntervals: Bool
+    let hasEventTime: Bool
 
     init(_ plan: SourcePlan) {
         fieldCount = plan.fields.count
@@ -36,6 +37,7 @@ final class SourceIndex: @unchecked Sendable {
         readsDeviceOfReading = !plan.hasFixedDevice && plan.usesDevices
         hasMissingRules = !plan.missingRules.isEmpty
         learnsIntervals = plan.learnsIntervals
+        hasEventTime = plan.hasEventTime
         var rules = plan.onEveryReading
         everyReading = 0..<rules.count
         var constants: [Threshold] = []

@@ -113,6 +113,8 @@ struct SourcePlan: Sendable {
     var learnsIntervals = false
 
     var isOnClock: Bool { key.subscriptions.isEmpty }
+    /// Whether readings say when they were measured, so that instances have a time of their own.
+    var hasEventTime: Bool { key.subscriptions.contains { $0.timeField != nil } }
 }
 
 /// An expression that is evaluated at each reading which carries one of its fields, for the windows over it.

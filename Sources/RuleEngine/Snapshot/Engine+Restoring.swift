@@ -94,7 +94,8 @@ extension EngineShard {
             source.setAt[Int(subject) * ages + age] = at
         }
         guard restoreSilence(source, subject, &reader), restoreWindows(source, subject, &reader),
-            restoreTimers(source, subject, ordinal, &reader), restoreAlerts(source, subject, &reader)
+            restoreClock(source, subject, &reader), restoreTimers(source, subject, ordinal, &reader),
+            restoreAlerts(source, subject, &reader)
         else { return false }
         armSilence(source, subject)
         return true
@@ -119,13 +120,24 @@ extension EngineShard {
         return true
     }
 
+    private func restoreClock(_ source: SourceState, _ subject: Int32, _ reader: inout SnapshotReader) -> Bool {
+        guard source.index.hasEventTime else { return true }
+        guard let newest = reader.readInstant(), let arrivedAt = reader.readInstant(), let shown = reader.readInstant() else {
+            return false
+        }
+        source.clocks[Int(subject)] = InstanceClock(newest: newest, arrivedAt: arrivedAt, shown: shown)
+        return true
+    }
+
     private func restoreTimers(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ reader: inout SnapshotReader) -> Bool {
         for rule in source.plan.rules {
             let plan = context.plan.rules[Int(rule)]
             let key = TimerKey(rule: rule, ordinal: ordinal)
             if !plan.ageTurns.isEmpty || !plan.windows.isEmpty {
                 guard let due = reader.readInstant() else { return false }
-                if due != .distantFuture {
+                if source.index.hasEventTime {
+                    setInstanceTimer(InstanceTimer(due: due, rule: rule, kind: .turn), source, subject)
+                } else if due != .distantFuture {
                     ageTimers[key] = due
                     timers.add(Timer(due: due, ordinal: ordinal, rule: rule, subject: subject, kind: .age))
                 }

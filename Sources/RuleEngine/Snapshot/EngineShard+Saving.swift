@@ -33,18 +33,30 @@ extension EngineShard {
         }
         if source.index.learnsIntervals { source.rhythms[Int(subject)].write(to: &writer) }
         if source.plan.windowPlan != nil { writer.write(bytes: source.windows[Int(subject)].snapshot()) }
-        writeTimers(source, head.ordinal, &writer)
+        if source.index.hasEventTime { writeClock(source.clocks[Int(subject)], &writer) }
+        writeTimers(source, subject, head.ordinal, &writer)
         writeAlerts(source, subject, head, &writer)
         context.checkpoint?.add(source: source.number, ordinal: head.ordinal, writer.finish())
     }
 
-    private func writeTimers(_ source: SourceState, _ ordinal: Int64, _ writer: inout SnapshotWriter) {
+    private func writeClock(_ clock: InstanceClock, _ writer: inout SnapshotWriter) {
+        writer.write(clock.newest)
+        writer.write(clock.arrivedAt)
+        writer.write(clock.shown)
+    }
+
+    private func writeTimers(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ writer: inout SnapshotWriter) {
         for rule in source.plan.rules {
             let plan = context.plan.rules[Int(rule)]
             let key = TimerKey(rule: rule, ordinal: ordinal)
-            if !plan.ageTurns.isEmpty || !plan.windows.isEmpty { writer.write(ageTimers[key] ?? .distantFuture) }
+            if !plan.ageTurns.isEmpty || !plan.windows.isEmpty { writer.write(turnTimer(source, subject, key) ?? .distantFuture) }
             if !plan.clockTurns.isEmpty { writer.write(clockTimers[key] ?? .distantFuture) }
         }
+    }
+
+    private func turnTimer(_ source: SourceState, _ subject: Int32, _ key: TimerKey) -> Instant? {
+        guard source.index.hasEventTime else { return ageTimers[key] }
+        return source.instanceTimers[Int(subject)].first { $0.rule == key.rule && $0.kind == .turn }?.due
     }
 
     private func writeAlerts(_ source: SourceState, _ subject: Int32, _ head: SourceState.Subject, _ writer: inout SnapshotWriter) {

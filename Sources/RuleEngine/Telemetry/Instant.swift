@@ -51,7 +51,13 @@ extension Instant: CustomStringConvertible {
 
     /// Reads RFC 3339 with any offset and up to nine fraction digits; nil for anything else.
     public init?(rfc3339 text: some StringProtocol) {
-        let bytes = Array(text.utf8)
+        var text = String(text)
+        guard let found = text.withUTF8({ Instant(rfc3339: $0) }) else { return nil }
+        self = found
+    }
+
+    /// The same of UTF-8; allocates nothing.
+    init?(rfc3339 bytes: UnsafeBufferPointer<UInt8>) {
         func number(_ range: Range<Int>) -> Int64? {
             guard range.upperBound <= bytes.count else { return nil }
             var value: Int64 = 0

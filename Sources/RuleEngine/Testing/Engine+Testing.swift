@@ -54,7 +54,7 @@ extension Engine {
     private func explanation(of rule: RulePlan, _ shard: EngineShard, _ source: SourceState, _ subject: Int32, _ key: [String: String])
         -> String
     {
-        shard.beginOccasion(.change)
+        shard.beginOccasion(.change, at: shard.unseenTime(of: source, subject))
         shard.loadFields(source, subject, .all)
         shard.loadExtras(rule.extras, source, subject)
         defer { shard.endOccasion() }
@@ -89,7 +89,7 @@ extension Engine {
             let route = router.routes[place]
             let shard = shards[Int(route.shard)]
             let source = shard.sources[Int(router.shapes[Int(route.shape)].source)]
-            shard.beginOccasion(.change)
+            shard.beginOccasion(.change, at: shard.unseenTime(of: source, route.subject))
             for number in source.plan.rules {
                 let rule = plan.rules[Int(number)]
                 guard rule.rule.isEnabled else { continue }

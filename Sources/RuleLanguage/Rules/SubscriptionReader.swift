@@ -5,7 +5,7 @@ struct SubscriptionReader {
     let reading: FileReading
 
     private static let keys =
-        ["topic", "decoder", "value_as", "device", "qos", "retained"].map { KnownKey($0) } + [.notSupported("time_field")]
+        ["topic", "decoder", "time_field", "value_as", "device", "qos", "retained"].map { KnownKey($0) }
 
     /// What `on` says, and which captures identify an instance unless `by` says otherwise.
     struct Subscriptions {
@@ -47,6 +47,7 @@ struct SubscriptionReader {
         guard let topic = mapping.required("topic"), let filter = filter(topic, "topic") else { return nil }
         var found = TopicSubscription(filter: filter)
         if let node = mapping["decoder"], let decoder = decoder(node) { found.decoder = decoder }
+        if let node = mapping["time_field"] { found.timeField = timeField(node, found.decoder) }
         if let node = mapping["value_as"] { found.valueAs = capture(node, "value_as", of: filter) }
         if let node = mapping["device"] { found.device = device(node, of: filter) }
         if let node = mapping["qos"], let qos = reading.integer(node, "qos", in: 0...2) { found.qos = UInt8(qos) }
@@ -56,6 +57,21 @@ struct SubscriptionReader {
             found.retained = retained
         }
         return reading.findings.errorCount == errors ? found : nil
+    }
+
+    /// A member of the payload, or of an object in it: `meta.at`.
+    private func timeField(_ node: YAMLNode, _ decoder: TopicSubscription.Decoder) -> [String]? {
+        guard let text = reading.name(node, "time_field") else { return nil }
+        if decoder == .text || decoder == .bytes {
+            reading.report("time-field", "with this decoder a payload has no members: there can be no 'time_field'", at: node.range)
+            return nil
+        }
+        let names = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        guard !names.contains("") else {
+            reading.report("time-field", "'time_field' must be the name of a member of the payload, such as at or meta.at", at: node.range)
+            return nil
+        }
+        return names
     }
 
     private func filter(_ node: YAMLNode, _ key: String) -> TopicFilter? {

@@ -65,6 +65,6 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("time_zone"),
         ConfigurationKey("location.latitude", .number(-90...90)),
         ConfigurationKey("location.longitude", .number(-180...180)),
-        ConfigurationKey("allowed_lateness", .duration, later: true),
+        ConfigurationKey("allowed_lateness", .duration, default: "1m"),
     ]
 }

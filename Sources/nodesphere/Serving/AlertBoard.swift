@@ -48,7 +48,7 @@ final class AlertBoard: Sendable {
     /// Forgets what was resolved before an instant, and gives the ids.
     func removeResolved(before instant: Instant) -> [String] {
         alerts.withLock { alerts in
-            let old = alerts.filter { $0.value.state == .resolved && ($0.value.resolvedAt ?? $0.value.changedAt) < instant }.keys.sorted()
+            let old = alerts.filter { $0.value.state == .resolved && $0.value.changedAt < instant }.keys.sorted()
             for id in old { alerts[id] = nil }
             return old
         }

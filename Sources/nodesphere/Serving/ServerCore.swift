@@ -155,6 +155,7 @@ struct ServerCore: Service {
         var settings = EngineSettings()
         settings.maximumInstances = configuration.integer("instances.max")
         settings.forgetAfter = configuration.duration("instances.forget_after")
+        settings.allowedLateness = configuration.duration("allowed_lateness")
         let recovery = Recovery(folder: journalFolder, archive: archive, isRepairing: isRepairing, logger: logger)
         let outcome = try recovery.run(settings)
         let clock = EngineClock(floor: max(restored.lastInstant, outcome.lastInstant))

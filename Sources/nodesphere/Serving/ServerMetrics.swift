@@ -42,7 +42,16 @@ enum ServerMetrics {
         text.family("nodesphere_instances", .gauge, "Subjects whose last values are remembered.", [Sample([], counters.subjects)])
         text.family(
             "nodesphere_template_failures_total", .counter, "Templates that gave <no value>.", [Sample([], counters.templateFailures)])
-        text.family("nodesphere_late_readings_total", .counter, "Readings that came late in event time.", [Sample([], 0)])
+        text.family(
+            "nodesphere_late_readings_total", .counter, "Readings measured before the newest one of their instance.",
+            [Sample([], counters.lateReadings)])
+        text.family(
+            "nodesphere_late_readings_refused_total", .counter, "Late readings beyond 'allowed_lateness', which were not taken.",
+            [Sample([], counters.lateReadingsRefused)])
+        text.family(
+            "nodesphere_stamps_replaced_total", .counter,
+            "Readings that count as measured when received, whatever 'time_field' says, by reason.",
+            [Sample([("reason", "ahead")], counters.stampsAhead), Sample([("reason", "unreadable")], counters.stampsUnreadable)])
         text.family(
             "nodesphere_alerts", .gauge, "Alerts by name and state.",
             server.board.counts.map { Sample([("alertname", $0.alertname), ("state", $0.state.rawValue)], $0.count) })

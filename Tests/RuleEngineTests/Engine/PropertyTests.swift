@@ -31,7 +31,7 @@ import Testing
                     let plan = plans.randomElement(using: &random) ?? ""
                     for driver in drivers { try driver.reload(plan, at: now) }
                 default:
-                    let payload = reading()
+                    let payload = reading(at: now)
                     let retained = Int.random(in: 0..<12, using: &random) == 0
                     for driver in drivers { driver.send("t/s\(device.utf8.count % 2)/\(device)", payload, at: now, retained: retained) }
                 }
@@ -44,8 +44,13 @@ import Testing
             }
         }
 
-        private mutating func reading() -> String {
+        private mutating func reading(at now: Double) -> String {
             var members: [String] = []
+            if Int.random(in: 0..<8, using: &random) > 0 {
+                // Stamps behind, some too late, a few ahead or not to be read; a device that was away for a while sends what it kept.
+                let behind: Double = [0, 0, 0, 0, 1, 3, 20, 70, 500, -2, -1000].randomElement(using: &random) ?? 0
+                members.append("\"at\": \(Int.random(in: 0..<30, using: &random) == 0 ? "null" : "\(now - 600 - behind)")")
+            }
             for name in ["a", "b", "c"] where Int.random(in: 0..<3, using: &random) > 0 {
                 let value = [
                     "\(Int.random(in: 0..<10, using: &random))", "null", "\"\(Int.random(in: 0..<10, using: &random))\"", "\"x\"", "1e999",
@@ -56,7 +61,9 @@ import Testing
         }
     }
 
-    static func rules(_ random: inout Seeded, count: Int, thresholdsOnly: Bool = false, windows: Bool = false) -> String {
+    static func rules(
+        _ random: inout Seeded, count: Int, thresholdsOnly: Bool = false, windows: Bool = false, eventTime: Bool = false
+    ) -> String {
         func comparison() -> String {
             let name = ["a", "b", "c"].randomElement(using: &random) ?? "a"
             let sign = [">", "<", ">=", "<=", "==", "!="].randomElement(using: &random) ?? ">"
@@ -110,12 +117,13 @@ import Testing
             keys.append("annotations: {x: \"{{ a }} {{ alert.state }} {{ alert.value }}\"}")
             rules.append("      - {\(keys.joined(separator: ", "))}")
         }
-        return "groups:\n  - name: g\n    on: t/{site}/{device}\n    rules:\n\(rules.joined(separator: "\n"))\n"
+        let on = eventTime ? "{topic: 't/{site}/{device}', time_field: at}" : "t/{site}/{device}"
+        return "groups:\n  - name: g\n    on: \(on)\n    rules:\n\(rules.joined(separator: "\n"))\n"
     }
 
     @Test(arguments: 0..<10) func `state, effects and their order are equal for 1, 2 and 7 shards`(_ seed: Int) throws {
         var random = Seeded(seed: UInt64(seed))
-        let plans = (0..<3).map { _ in Self.rules(&random, count: 8) }
+        let plans = (0..<3).map { Self.rules(&random, count: 8, windows: $0 > 0, eventTime: ($0 + seed) % 2 == 1) }
         let drivers = try [1, 2, 7].map { try EngineDriver(plans[0], shards: $0) }
         var inputs = Inputs(random: random)
         try inputs.drive(drivers, steps: 250, plans: plans)
@@ -137,7 +145,7 @@ import Testing
 
     @Test(arguments: 0..<20) func `the indexes make no difference to evaluating every rule at every reading`(_ seed: Int) throws {
         var random = Seeded(seed: UInt64(1000 + seed))
-        let yaml = Self.rules(&random, count: 12, thresholdsOnly: seed % 2 == 0)
+        let yaml = Self.rules(&random, count: 12, thresholdsOnly: seed % 2 == 0, windows: seed % 4 == 1, eventTime: seed % 3 == 2)
         let indexed = try EngineDriver(yaml)
         let plan = try EngineDriver.plan(yaml)
         let naive = EngineDriver(plan: plan.withoutIndexes())
@@ -155,7 +163,7 @@ import Testing
 
     @Test(arguments: 0..<6) func `no transition has the id of another`(_ seed: Int) throws {
         var random = Seeded(seed: UInt64(2000 + seed))
-        let plans = (0..<2).map { _ in Self.rules(&random, count: 10) }
+        let plans = (0..<2).map { Self.rules(&random, count: 10, eventTime: ($0 + seed) % 2 == 1) }
         let driver = try EngineDriver(plans[0])
         var inputs = Inputs(random: random)
         try inputs.drive([driver], steps: 250, plans: plans)

@@ -18,7 +18,7 @@ import Testing
 
     @Test(arguments: 0..<12) func `restored at any point, state and effects go on as without a stop`(_ seed: Int) throws {
         var random = Seeded(seed: UInt64(5000 + seed))
-        let plans = (0..<2).map { _ in PropertyTests.rules(&random, count: 8, windows: true) }
+        let plans = (0..<2).map { PropertyTests.rules(&random, count: 8, windows: true, eventTime: ($0 + seed) % 2 == 1) }
         let driver = try EngineDriver(plans[0], shards: [1, 2, 7][seed % 3])
         var inputs = PropertyTests.Inputs(random: random)
         try inputs.drive([driver], steps: Int.random(in: 20..<200, using: &random), plans: plans, ending: false)
@@ -37,7 +37,7 @@ import Testing
 
     @Test(arguments: 0..<12) func `a picture taken piece by piece between readings is of the instant it was begun`(_ seed: Int) throws {
         var random = Seeded(seed: UInt64(6000 + seed))
-        let plan = PropertyTests.rules(&random, count: 8, windows: true)
+        let plan = PropertyTests.rules(&random, count: 8, windows: true, eventTime: seed % 2 == 1)
         let driver = try EngineDriver(plan, shards: [1, 2, 7][seed % 3])
         var inputs = PropertyTests.Inputs(random: random)
         try inputs.drive([driver], steps: 150, plans: [], ending: false)
@@ -64,7 +64,7 @@ import Testing
 
     @Test(arguments: 0..<200) func `damaged bytes are refused or give an engine, and never a trap`(_ seed: Int) throws {
         var random = Seeded(seed: UInt64(7000 + seed))
-        let plan = PropertyTests.rules(&random, count: 5, windows: true)
+        let plan = PropertyTests.rules(&random, count: 5, windows: true, eventTime: seed % 2 == 1)
         let driver = try EngineDriver(plan)
         var inputs = PropertyTests.Inputs(random: random)
         try inputs.drive([driver], steps: 30, plans: [], ending: false)
