@@ -75,6 +75,7 @@ struct RuleCompiler {
             extras.formUnion(reach.extras)
         }
         checkClock(fields)
+        checkShare(extras)
         checkWatches(programs, extras)
         let texts = RulePlan.TextPlans(
             value: value, valueExtras: value.map { scope.source.reach($0).extras } ?? [], labels: labels, annotations: annotations,
@@ -101,6 +102,21 @@ struct RuleCompiler {
     private func action(_ action: PublishAction) -> RulePlan.ActionPlan? {
         guard let topic = template(action.topic), let payload = template(action.payload) else { return nil }
         return RulePlan.ActionPlan(topic: topic, payload: payload, qos: action.qos, retain: action.retain)
+    }
+
+    /// What is remembered between readings is right only where all of them come.
+    private func checkShare(_ extras: Set<Int32>) {
+        guard let group = rule.subscriptions.lazy.compactMap(\.filter.share).first else { return }
+        let remembers = extras.contains { place in
+            if case .window = scope.source.plan.extras[Int(place)].kind { true } else { scope.source.plan.extras[Int(place)].isEdge }
+        }
+        // An occurrence is made of one reading.
+        guard !rule.isEvent || remembers else { return }
+        scope.diagnostics.append(
+            Diagnostic(
+                .warning, code: "shared-state",
+                "the rule remembers earlier readings, of which each server of a shared subscription gets a part",
+                at: rule.location, notes: ["it is right while one server alone subscribes in the group '\(group)'"]))
     }
 
     /// A label may not depend on a measured value: it would be another alert at each reading.
