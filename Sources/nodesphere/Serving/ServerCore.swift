@@ -350,6 +350,8 @@ struct ServerCore: Service {
             inputs.cancelAll()
             await inputs.waitForAll()
             host.stopTimers()
+            // The engine stands: the next start replays nothing. First, for what follows may have to be broken off.
+            await running.checkpoints.take()
             consuming.cancel()
             await consuming.value
             await running.queue.flushed()
@@ -360,8 +362,6 @@ struct ServerCore: Service {
             acting.cancel()
             publishing.cancel()
             await publishing.value
-            // With it the next start replays nothing.
-            await running.checkpoints.take()
             host.journal?.close()
         }
     }
