@@ -9,7 +9,8 @@ import Testing
         var batch = MessageBatch()
         for number in 0..<count {
             batch.append(
-                topic: "t/ø\(number)", payload: Array(repeating: UInt8(number), count: number), packetID: UInt16(number), qos: UInt8(number % 3),
+                topic: "t/ø\(number)", payload: Array(repeating: UInt8(number), count: number), packetID: UInt16(number),
+                qos: UInt8(number % 3),
                 flags: number % 2 == 0 ? [.retained, .duplicate] : [])
         }
         return batch
@@ -52,7 +53,11 @@ import Testing
         for input in Self.all {
             var bytes = Self.encoded(input)
             let place = Int.random(in: 0..<bytes.count, using: &random)
-            if Bool.random(using: &random) { bytes[place] ^= UInt8.random(in: 1...255, using: &random) } else { bytes.removeSubrange(place...) }
+            if Bool.random(using: &random) {
+                bytes[place] ^= UInt8.random(in: 1...255, using: &random)
+            } else {
+                bytes.removeSubrange(place...)
+            }
             _ = bytes.withUnsafeBytes { EngineInput.decode($0) }
         }
     }
