@@ -65,13 +65,15 @@ let package = Package(
         library("AMQPNotifications", ["RuleEngine", "CRabbitMQ", logging, lifecycle]),
         library("MongoState", ["RuleEngine", "CMongoC", logging, lifecycle]),
         library("EmbeddedState", ["RuleEngine", .product(name: "GRDB", package: "GRDB.swift"), logging, lifecycle]),
-        library("NotificationChannels", ["RuleEngine", "CCurl", logging, lifecycle]),
+        library("OutgoingHTTP", ["RuleEngine", "CCurl"]),
+        library("NotificationChannels", ["RuleEngine", "OutgoingHTTP", logging, lifecycle]),
+        library("InfluxWindows", ["RuleEngine", "OutgoingHTTP", logging, lifecycle]),
         library("RESTInterface", ["RuleEngine", .product(name: "Hummingbird", package: "hummingbird"), logging, lifecycle]),
         .executableTarget(
             name: "nodesphere",
             dependencies: [
                 "CEL", "RuleEngine", "RuleLanguage", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState",
-                "NotificationChannels", "RESTInterface", logging, lifecycle,
+                "NotificationChannels", "OutgoingHTTP", "InfluxWindows", "RESTInterface", logging, lifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         library("TestSupport", ["RuleEngine"]),
@@ -96,9 +98,10 @@ let package = Package(
         tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),
         tests(
             "RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"],
-            exclude: ["Golden", "GoldenNotifications", "RealRules", "RuleTests/Golden", "RuleTests/Mistakes"]),
+            exclude: ["Golden", "GoldenNotifications", "RealRules", "RuleTests/Golden", "RuleTests/Influx", "RuleTests/Mistakes"]),
+        tests("NotificationChannelsTests", ["NotificationChannels", "OutgoingHTTP", "RuleEngine", logging]),
+        tests("InfluxWindowsTests", ["InfluxWindows", "OutgoingHTTP", "RuleEngine", "TestSupport", logging]),
         tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "CEL", "CLua"]),
-        tests("NotificationChannelsTests", ["NotificationChannels", "RuleEngine", logging]),
         tests(
             "RESTInterfaceTests",
             [
@@ -109,6 +112,7 @@ let package = Package(
             "IntegrationTests",
             [
                 "RuleEngine", "RuleLanguage", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels",
+                "InfluxWindows",
                 "TestSupport", logging,
             ], exclude: ["Data", "Golden"]),
     ],

@@ -1,4 +1,5 @@
 public import Logging
+public import OutgoingHTTP
 public import RuleEngine
 
 /// A channel that also says whether a failed attempt may have reached the receiver all the same: the end of an alert is told to

@@ -1,3 +1,4 @@
+public import OutgoingHTTP
 public import RuleEngine
 
 /// POST of the Alertmanager document. Redirects are not followed: a receiver that moved is to be written down anew, not found by whoever answers.
@@ -16,7 +17,7 @@ public struct WebhookChannel: NotificationAttempting {
 
     public func attempt(_ notification: Notification) async -> AttemptResult {
         let document = Self.truncated(notification.document, to: configuration.maxAlerts)
-        let answer = await http.post(
+        let answer = await http.send(
             HTTPRequest(
                 url: configuration.url, configuration: configuration.http,
                 headers: [("Content-Type", "application/json"), (Self.idHeader, notification.id)], body: Array(document.json.utf8),

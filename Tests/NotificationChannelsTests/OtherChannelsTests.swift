@@ -1,4 +1,5 @@
 import Logging
+import OutgoingHTTP
 import RuleEngine
 import Synchronization
 import Testing

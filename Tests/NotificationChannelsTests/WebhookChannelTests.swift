@@ -1,4 +1,5 @@
 import Glibc
+import OutgoingHTTP
 import RuleEngine
 import Testing
 
@@ -162,7 +163,7 @@ import Testing
     @Test(arguments: ["ftp://127.0.0.1/", "file:///etc/passwd", "127.0.0.1/", "http://", "http://h/\r\nX: y", "", "gopher://h/"])
     func `only http and https are asked`(url: String) async {
         let result = await channel(url).attempt(notification)
-        #expect(result == AttemptResult(.rejected(reason: "the webhook's URL must be http:// or https:// with a host")))
+        #expect(result == AttemptResult(.rejected(reason: "the URL must be http:// or https:// with a host")))
     }
 
     @Test func `a header cannot be smuggled in with a credential`() async {

@@ -50,6 +50,7 @@ final class EngineDriver {
             engine.connected(at: Self.instant(start))
             engine.backlogEnded(at: Self.instant(start))
         }
+        collect()
     }
 
     init(engine: Engine) { self.engine = engine }
@@ -124,7 +125,24 @@ final class EngineDriver {
         collect()
     }
 
-    private func collect() { transitions += engine.takeEffects().transitions }
+    /// Queries that became due since this was last asked.
+    private(set) var due: [DueQuery] = []
+
+    func takeDue() -> [DueQuery] {
+        defer { due = [] }
+        return due
+    }
+
+    func apply(_ outcome: QueryOutcome, at seconds: Double) {
+        engine.applyRows(outcome, at: Self.instant(seconds))
+        collect()
+    }
+
+    private func collect() {
+        let effects = engine.takeEffects()
+        transitions += effects.transitions
+        due += effects.dueQueries
+    }
 
     /// The transitions since this was last asked.
     func take() -> [AlertTransition] {

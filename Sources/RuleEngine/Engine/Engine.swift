@@ -49,7 +49,7 @@ public final class Engine {
 
     @inline(__always)
     private var earliestTimer: Instant {
-        var earliest = min(clock.nextDue, context.ownAlertDue)
+        var earliest = min(clock.nextDue, context.ownAlertDue, context.queryDue)
         for shard in shards where shard.timers.nextDue < earliest { earliest = shard.timers.nextDue }
         return earliest
     }
@@ -69,15 +69,17 @@ public final class Engine {
         }
     }
 
-    /// Where a timer is that is due: in a shard, on the clock, or of the engine's own alerts.
+    /// Where a timer is that is due: in a shard, on the clock, of the engine's own alerts, or of queries.
     private enum DueTimer {
         case ofShard(Int, Timer)
         case ofClock(Timer)
         case ofOwnAlerts
+        case ofQueries
     }
 
     /// Takes the first timer at an instant; nil when it is out of date, which must not count as something that happened.
     private func takeTimer(_ due: Instant) -> DueTimer? {
+        if context.queryDue == due { return .ofQueries }
         var first = clock.next.flatMap { $0.due == due ? $0 : nil }
         var place = -1
         for (number, shard) in shards.enumerated() {
@@ -98,6 +100,7 @@ public final class Engine {
         case .ofShard(let place, let timer): shards[place].run(timer)
         case .ofClock(let timer): runClock(timer, due)
         case .ofOwnAlerts: context.endOwnAlerts()
+        case .ofQueries: runQueries(due)
         }
     }
 
@@ -122,7 +125,7 @@ public final class Engine {
     }
 
     /// Evaluates in the order of (rule, instance), which no number of shards changes.
-    private func evaluate(_ evaluations: [PlannedEvaluation], _ cause: EvaluationCause) {
+    func evaluate(_ evaluations: [PlannedEvaluation], _ cause: EvaluationCause) {
         for evaluation in evaluations.sorted(by: { ($0.rule, $0.ordinal) < ($1.rule, $1.ordinal) }) {
             let shard = shards[evaluation.shard]
             shard.evaluate(evaluation.rule, shard.sources[Int(evaluation.source)], evaluation.subject, cause)
@@ -184,7 +187,7 @@ public final class Engine {
 
     private func startClocks() {
         clock.add(Timer(due: sweepAt, ordinal: -1, rule: -1, subject: -1, kind: .clock))
-        for rule in context.plan.rules where rule.everyNanoseconds > 0 && rule.rule.isEnabled {
+        for rule in context.plan.rules where rule.everyNanoseconds > 0 && rule.rule.isEnabled && rule.rule.query == nil {
             let passed = context.now.nanoseconds % rule.everyNanoseconds
             let due = context.now + (passed < 0 ? -passed : rule.everyNanoseconds - passed)
             clock.add(Timer(due: due, ordinal: -1, rule: rule.number, subject: -1, kind: .clock))
@@ -192,6 +195,7 @@ public final class Engine {
             let shard = shards[TopicRouter.shard(of: SourceState.keyBytes([]), among: shards.count)]
             _ = shard.subject(of: shard.sources[Int(rule.source)], key: [])
         }
+        startQueries()
     }
 
     // MARK: Readings
@@ -384,6 +388,9 @@ public final class Engine {
         let (count, lastAt) = readings(of: rule)
         status.evaluations = count
         status.lastEvaluationAt = lastAt == .distantPast ? nil : lastAt
+        if let failure = rule.queries.lazy.compactMap({ self.context.queries[$0].failure }).first {
+            (status.health, status.lastError) = (.error, failure)
+        }
         for shard in shards {
             for alert in shard.activeAlerts where shard.alerts[Int(alert)].rule == rule.number {
                 status.instances[shard.alerts[Int(alert)].lifecycle.state, default: 0] += 1

@@ -30,6 +30,14 @@ final class EngineContext {
     }
     /// The picture of the state that is being taken.
     var checkpoint: EngineCheckpoint?
+    /// By the plan's number.
+    var queries: [QueryState]
+    /// When the next of them is due.
+    var queryDue = Instant.distantFuture {
+        didSet { timerFloor.lower(to: queryDue) }
+    }
+    /// While rows are taken in, the instant that they are of.
+    var evaluationInstant: Instant?
     /// Subjects that were refused, by the source's number.
     var refusedSubjects: [UInt64]
 
@@ -60,6 +68,11 @@ final class EngineContext {
         self.settings = settings
         ruleStates = FlatTable(plan.rules.map { _ in RuleState() })
         refusedSubjects = [UInt64](repeating: 0, count: plan.sources.count)
+        queries = plan.queries.map { query in
+            var state = QueryState()
+            state.table = SideTable(width: query.sideColumns.count)
+            return state
+        }
     }
 
     /// Whether one more subject may be made; counts the refusal otherwise.
@@ -85,6 +98,7 @@ final class EngineContext {
             if state.evaluationErrors > 0 { totals.evaluationErrors[name] = state.evaluationErrors }
             let refused = state.refused &+ (rule.rule.isEnabled ? refusedSubjects[Int(rule.source)] : 0)
             if refused > 0 { totals.refusedInstances[name] = refused }
+            if let query = rule.query, queries[query].missed > 0 { totals.missedEvaluations[name] = queries[query].missed }
         }
         return totals
     }

@@ -15,6 +15,8 @@ public enum EngineInput: Sendable {
     case variable(name: String, Document?)
     /// The wall clock was set forward, and engine time with it.
     case clockJump(nanoseconds: Int64)
+    /// What came of asking a query of the rules.
+    case rows(QueryOutcome)
 
     /// Number of the kind in a journal; never given to another.
     var kind: UInt8 {
@@ -28,6 +30,7 @@ public enum EngineInput: Sendable {
         case .device: 7
         case .variable: 8
         case .clockJump: 9
+        case .rows: 10
         }
     }
 }
@@ -45,6 +48,7 @@ extension Engine {
             setDevice(id, config: config, labels: labels, location: location, at: instant)
         case .variable(let name, let value): setVariable(name, value, at: instant)
         case .clockJump(let nanoseconds): clockJumped(by: nanoseconds, at: instant)
+        case .rows(let outcome): applyRows(outcome, at: instant)
         }
     }
 }

@@ -15,7 +15,11 @@ public struct EngineSettings: Sendable {
 /// What an input caused. The shell stores transitions before it acts on anything else.
 public struct EngineEffects: Sendable {
     public var transitions: [AlertTransition] = []
-    public var isEmpty: Bool { transitions.isEmpty }
+    /// By the query's number: of one that became due twice, the later is asked.
+    var queries: [Int: DueQuery] = [:]
+    /// What is to be asked.
+    public var dueQueries: [DueQuery] { queries.sorted { $0.key < $1.key }.map(\.value) }
+    public var isEmpty: Bool { transitions.isEmpty && queries.isEmpty }
     public init() {}
 }
 
@@ -26,6 +30,8 @@ public struct EngineCounters: Sendable, Equatable {
     public var undecodable: [String: UInt64] = [:]
     public var refusedInstances: [String: UInt64] = [:]
     public var evaluationErrors: [String: UInt64] = [:]
+    /// Instants of rules with `influx` that passed without a good answer.
+    public var missedEvaluations: [String: UInt64] = [:]
     public var templateFailures: UInt64 = 0
     public var numbersOutOfRange: UInt64 = 0
     public var subjects = 0

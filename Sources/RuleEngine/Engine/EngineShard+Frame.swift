@@ -77,7 +77,7 @@ extension EngineShard {
             let device = source.deviceOfConfigRow[Int(configRow(source, subject))]
             return context.devices[device]?.labels[label].map(text) ?? .missing
         case .variable(let place): return source.variables.row(0)[place]
-        case .now: return Slot(context.now)
+        case .now: return Slot(context.evaluationInstant ?? context.now)
         case .age(let place):
             let set = source.setAt[Int(subject) * source.plan.ageFields.count + place]
             guard set != .distantPast, source.slots.row(subject)[source.plan.ageFields[place]].kind != .missing else { return .missing }
@@ -88,6 +88,7 @@ extension EngineShard {
             return Slot(source.calendarAnswers[place].isTrue)
         case .sun(let member): return sun(member, source, subject)
         case .window(let number): return Slot(source.windows[Int(subject)].value(of: number, at: at))
+        case .side(let side, let column): return sideValue(side, column, source, subject)
         case .previous(let program):
             guard occasion.cause == .liveReading, isAnyCarried(extra.fields) else { return .missing }
             return result(of: program, beforeReading(extra, source))

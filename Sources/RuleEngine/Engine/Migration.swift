@@ -46,6 +46,7 @@ extension EngineContext {
     /// Takes a new plan; counts of rules that go on are kept.
     func adopt(_ new: EvaluationPlan) {
         for rule in plan.rules where rule.rule.isEnabled { ruleStates[Int(rule.number)].refused &+= refusedSubjects[Int(rule.source)] }
+        let (old, before) = (plan, queries)
         let numbers = Dictionary(plan.rules.map { ($0.rule.identity, $0.number) }) { first, _ in first }
         var states: [RuleState] = []
         var errors: [Int32: String] = [:]
@@ -61,6 +62,7 @@ extension EngineContext {
         lastErrors = errors
         counters.subjects = 0
         refusedSubjects = [UInt64](repeating: 0, count: new.sources.count)
+        adoptQueries(before, of: old)
     }
 }
 

@@ -54,6 +54,9 @@ final class SourceState {
     var instanceTimers: [[InstanceTimer]] = []
     /// A row a subject, for sources with windows.
     var windows: [WindowSet] = []
+    /// For each subject and side input, the row of its table: -1 for none, `unknownSideRow` when nobody has looked yet.
+    var sideRows: [Int32] = []
+    static let unknownSideRow: Int32 = -2
     /// Values of `plan.configPaths`; row 0 is all missing.
     let configRows: SlotTable
     var configRowOfDevice: [String: Int32] = [:]
@@ -93,6 +96,10 @@ final class SourceState {
         if ages > 0 {
             setAt.extend(to: (Int(number) + 1) * ages, with: .distantPast)
             for place in 0..<ages { setAt[Int(number) * ages + place] = .distantPast }
+        }
+        if !plan.sides.isEmpty {
+            while sideRows.count < (Int(number) + 1) * plan.sides.count { sideRows.append(Self.unknownSideRow) }
+            for side in plan.sides.indices { sideRows[Int(number) * plan.sides.count + side] = Self.unknownSideRow }
         }
         if index.hasMissingRules {
             silences.extend(to: Int(number) + 1, with: Silence())
@@ -137,6 +144,7 @@ final class SourceState {
     func device(ofKey values: [String]) -> String? {
         guard plan.hasFixedDevice else { return nil }
         let captures = Dictionary(zip(plan.key.by, values)) { first, _ in first }
+        if plan.key.query != nil { return captures["device"] }
         return plan.key.subscriptions.first.flatMap { Self.device($0, captures: captures) }
     }
 

@@ -9,6 +9,9 @@ public final class EvaluationPlan: Sendable {
     let table: RuleTable
     let strings: InternedStrings
     let surroundings: Surroundings
+    let queries: [QueryPlan]
+    /// By `HistoryQuery.id`.
+    let queryNumbers: [String: Int]
     let trie: TopicTrie<TopicTarget>
 
     /// One subscription of one source.
@@ -18,7 +21,8 @@ public final class EvaluationPlan: Sendable {
     }
 
     init(
-        catalog: RuleCatalog, rules: [RulePlan], sources: [SourcePlan], strings: InternedStrings, surroundings: Surroundings = .unknown
+        catalog: RuleCatalog, rules: [RulePlan], sources: [SourcePlan], strings: InternedStrings, surroundings: Surroundings = .unknown,
+        queries: [QueryPlan] = []
     ) {
         self.surroundings = surroundings
         self.catalog = catalog
@@ -27,6 +31,8 @@ public final class EvaluationPlan: Sendable {
         indexes = sources.map(SourceIndex.init)
         table = RuleTable(rules)
         self.strings = strings
+        self.queries = queries
+        queryNumbers = Dictionary(uniqueKeysWithValues: queries.enumerated().map { ($1.id, $0) })
         var trie = TopicTrie<TopicTarget>()
         for (number, source) in sources.enumerated() {
             for (place, subscription) in source.key.subscriptions.enumerated() {
@@ -37,6 +43,9 @@ public final class EvaluationPlan: Sendable {
     }
 
     public static let empty = EvaluationPlan(catalog: .empty, rules: [], sources: [], strings: InternedStrings())
+
+    /// Whether a rule wants rows of the platform's time series.
+    public var wantsHistory: Bool { queries.contains(where: \.isWanted) }
 
     /// What has to be subscribed at the broker: a covering set, at the highest QoS that a covered filter asks for.
     public var subscriptions: [Subscription] {

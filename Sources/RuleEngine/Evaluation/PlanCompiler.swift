@@ -11,6 +11,7 @@ extension EvaluationPlan {
         var places: [SourceKey: Int] = [:]
         var rules: [RulePlan] = []
         var diagnostics: [Diagnostic] = []
+        let queries = QueryBuilder()
         for rule in catalog.rules {
             let key = SourceKey(rule)
             let place = places[key] ?? builders.count
@@ -19,7 +20,8 @@ extension EvaluationPlan {
                 builders.append(SourceBuilder(key))
             }
             let scope = RuleScope(
-                rule: rule, source: builders[place], environment: environment, strings: strings, surroundings: surroundings)
+                rule: rule, source: builders[place], environment: environment, strings: strings, surroundings: surroundings,
+                queries: queries)
             let plan = RuleCompiler(scope: scope).plan(number: Int32(rules.count), source: Int32(place))
             diagnostics += scope.diagnostics
             if let plan { rules.append(plan) }
@@ -35,7 +37,9 @@ extension EvaluationPlan {
             }
         }
         return (
-            EvaluationPlan(catalog: catalog, rules: rules, sources: builders.map(\.plan), strings: strings, surroundings: surroundings),
+            EvaluationPlan(
+                catalog: catalog, rules: rules, sources: builders.map(\.plan), strings: strings, surroundings: surroundings,
+                queries: queries.plans),
             found
         )
     }
@@ -77,13 +81,14 @@ struct RuleCompiler {
         checkClock(fields)
         checkShare(extras)
         checkWatches(programs, extras)
+        let (query, queries) = queryNumbers(source)
         let texts = RulePlan.TextPlans(
             value: value, valueExtras: value.map { scope.source.reach($0).extras } ?? [], labels: labels, annotations: annotations,
             firingActions: firing, resolvedActions: resolved)
         return RulePlan(
             rule, number: number, source: source, levels: levels, extras: extras.sorted(), fields: fields.sorted(), texts: texts,
             ageTurns: ageTurns(programs, extras), windows: windows(extras), windowTurns: windowTurns(programs, extras),
-            clockTurns: clockTurns(programs, extras))
+            clockTurns: clockTurns(programs, extras), query: query, queries: queries)
     }
 
     private func template(_ template: Template) -> TemplatePlan? {
@@ -123,8 +128,10 @@ struct RuleCompiler {
     private func checkLabels(_ labels: [(name: String, template: TemplatePlan)]) {
         for (name, plan) in labels {
             for case .program(let program, _) in plan.parts {
-                guard let field = scope.source.reach(program).fields.min() else { continue }
-                let path = scope.source.plan.fields[field].description
+                let reach = scope.source.reach(program)
+                let isOfSide = reach.extras.contains { if case .side = scope.source.plan.extras[Int($0)].kind { true } else { false } }
+                guard isOfSide || !reach.fields.isEmpty else { continue }
+                let path = reach.fields.min().map { scope.source.plan.fields[$0].description } ?? "with"
                 let place = rule.labels.last { $0.name == name }?.template.source.location ?? rule.location
                 scope.diagnostics.append(
                     Diagnostic(
@@ -134,8 +141,18 @@ struct RuleCompiler {
         }
     }
 
+    private func queryNumbers(_ source: Int32) -> (own: Int?, all: [Int]) {
+        let own = rule.query.map { scope.queries.number(of: $0) }
+        let sides = rule.sides.map { scope.queries.number(of: $0.query) }
+        if rule.isEnabled {
+            if let own { scope.queries.add(source: source, to: own) }
+            for number in [own].compactMap({ $0 }) + sides { scope.queries.want(number) }
+        }
+        return (own, [own].compactMap { $0 } + sides)
+    }
+
     private func checkClock(_ fields: Set<Int>) {
-        guard rule.subscriptions.isEmpty, let field = fields.min() else { return }
+        guard rule.subscriptions.isEmpty, rule.query == nil, let field = fields.min() else { return }
         let path = scope.source.plan.fields[field].description
         scope.diagnostics.append(
             Diagnostic(
@@ -251,6 +268,8 @@ extension Rule {
                 "level \(level.name ?? "") \(level.condition.canonical) \(level.resolveCondition?.canonical ?? "") \(level.pendingDuration.inNanoseconds)"
             )
         }
+        if let query { parts.append("influx \(query.id)") }
+        for side in sides { parts.append("with \(side.name) \(side.query.id)") }
         for binding in lets { parts.append("let \(binding.name) \(binding.expression.canonical)") }
         return parts.joined(separator: "\n")
     }

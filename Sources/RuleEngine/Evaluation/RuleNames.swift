@@ -103,6 +103,13 @@ final class SourceBuilder {
         return plan.calendars.count - 1
     }
 
+    /// The place of a side input among those of the source.
+    func side(_ plan: SidePlan) -> Int {
+        if let place = self.plan.sides.firstIndex(of: plan) { return place }
+        self.plan.sides.append(plan)
+        return self.plan.sides.count - 1
+    }
+
     func configPath(_ path: [FieldPath.Element]) -> Int { Self.place(of: path, in: &plan.configPaths) }
     func variablePath(_ path: [FieldPath.Element]) -> Int { Self.place(of: path, in: &plan.variablePaths) }
 
@@ -126,6 +133,7 @@ final class RuleScope {
     let environment: Environment
     let strings: InternedStrings
     let surroundings: Surroundings
+    let queries: QueryBuilder
     var place = ExpressionPlace.condition
     var diagnostics: [Diagnostic] = []
     /// Calls in conditions whose value changes at every instant, by their slots, and what is said of one that nothing watches.
@@ -136,13 +144,15 @@ final class RuleScope {
     private let captures: Set<String>
 
     init(
-        rule: Rule, source: SourceBuilder, environment: Environment, strings: InternedStrings, surroundings: Surroundings = .unknown
+        rule: Rule, source: SourceBuilder, environment: Environment, strings: InternedStrings, surroundings: Surroundings = .unknown,
+        queries: QueryBuilder = QueryBuilder()
     ) {
         self.surroundings = surroundings
         self.rule = rule
         self.source = source
         self.environment = environment
         self.strings = strings
+        self.queries = queries
         captures = Set(rule.subscriptions.flatMap(\.filter.captures))
     }
 
@@ -226,6 +236,7 @@ struct RuleNames: NameResolver {
         case "alert": return alert(path)
         default: break
         }
+        if let side = scope.rule.sides.first(where: { $0.name == first }) { return column(of: side, path) }
         if let slot = scope.letSlot(first) {
             guard let slot else { return .constant(.null) }
             return .slot(slot, consumed: 1)
@@ -236,7 +247,7 @@ struct RuleNames: NameResolver {
         if scope.rule.subscriptions.contains(where: { $0.filter.captures.contains(first) }) {
             return field(FieldPath(origin: .capture(first)), consumed: 1, type: .string)
         }
-        guard !scope.rule.subscriptions.isEmpty else {
+        guard !scope.rule.subscriptions.isEmpty || scope.rule.query != nil else {
             return .unknown(nearest: nearestName(to: first, in: ["vars", "now", "labels"]), known: ["vars", "now", "labels"])
         }
         return field(FieldPath(origin: .payload, elements: path.map(FieldPath.Element.init)), consumed: path.count)
@@ -247,6 +258,18 @@ struct RuleNames: NameResolver {
             return .unknown(nearest: nil, known: ["at most \(firstExtraSlot) fields of one source"])
         }
         return .slot(place, type: type, consumed: consumed)
+    }
+
+    /// `baseline.kw`: a column of a side input.
+    private func column(of side: SideInput, _ path: [PathElement]) -> NameResolution {
+        guard path.count >= 2, case .name(let name) = path[1] else {
+            return .unknown(nearest: nil, known: ["\(side.name).<column>"])
+        }
+        let query = scope.queries.number(of: side.query)
+        let places = (side.query.tags ?? []).compactMap { scope.rule.by.firstIndex(of: $0) }
+        let place = scope.source.side(SidePlan(query: query, keyPlaces: places))
+        let column = scope.queries.column(name, of: query)
+        return .slot(scope.source.extra("with \(query) \(places) \(name)", .side(place, column)), consumed: 2)
     }
 
     private func label(_ path: [PathElement]) -> NameResolution {

@@ -22,6 +22,8 @@ struct Extra: Sendable {
         case age(Int)
         /// A `let`.
         case binding(Program)
+        /// A column of a side input, by its place in `SourcePlan.sides` and in the query's `sideColumns`.
+        case side(Int, Int)
         /// A window over the instance's history, by its number in `SourcePlan.windowPlan`.
         case window(Int)
         /// Of the clock on some wall, by its place in `SourcePlan.calendars`.
@@ -109,10 +111,13 @@ struct SourcePlan: Sendable {
     /// Nil when no rule asks for a window.
     var windowPlan: WindowPlan?
 
+    /// Side inputs that its rules read.
+    var sides: [SidePlan] = []
+
     /// Whether a deadline of `missing` is learned from the intervals of readings.
     var learnsIntervals = false
 
-    var isOnClock: Bool { key.subscriptions.isEmpty }
+    var isOnClock: Bool { key.subscriptions.isEmpty && key.query == nil }
     /// Whether readings say when they were measured, so that instances have a time of their own.
     var hasEventTime: Bool { key.subscriptions.contains { $0.timeField != nil } }
 }
@@ -125,9 +130,17 @@ struct SampledExpression: Sendable {
     var fields: [Int]
 }
 
+/// A side input of a source: which query, and where in the instance's key the values of its tags stand.
+struct SidePlan: Hashable, Sendable {
+    var query: Int
+    var keyPlaces: [Int]
+}
+
 /// What makes two rules share a source.
 struct SourceKey: Hashable, Sendable {
     var subscriptions: [TopicSubscription]
+    /// The query whose series are the instances, instead of topics.
+    var query: HistoryQuery?
     var by: [String]
 
     init(_ rule: Rule) {
@@ -136,6 +149,7 @@ struct SourceKey: Hashable, Sendable {
             plain.qos = 0
             return plain
         }
+        query = rule.query
         by = rule.by
     }
 }
@@ -180,6 +194,10 @@ final class RulePlan: Sendable {
     let everyNanoseconds: Int64
     /// Whether its conditions can turn while no reading comes.
     let turnsByTime: Bool
+    /// The number of the query whose series are its instances.
+    let query: Int?
+    /// Numbers of all queries that it sees.
+    let queries: [Int]
 
     let isEvent: Bool
     /// Whether its conditions see more than the fields as they are remembered.
@@ -238,7 +256,7 @@ final class RulePlan: Sendable {
 
     init(
         _ rule: Rule, number: Int32, source: Int32, levels: [LevelPlan], extras: [Int32], fields: [Int], texts: TextPlans,
-        ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn], clockTurns: [ClockTurn]
+        ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn], clockTurns: [ClockTurn], query: Int?, queries: [Int]
     ) {
         self.rule = rule
         self.number = number
@@ -251,6 +269,8 @@ final class RulePlan: Sendable {
         self.windows = windows
         self.windowTurns = windowTurns
         self.clockTurns = clockTurns
+        self.query = query
+        self.queries = queries
         timing = LifecycleTiming(pending: rule.levels.map(\.pendingDuration.inNanoseconds), keepFiring: rule.keepFiringFor.inNanoseconds)
         meaning = rule.meaning
         turnsByTime = !(ageTurns.isEmpty && windows.isEmpty && clockTurns.isEmpty)

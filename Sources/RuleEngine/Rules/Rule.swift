@@ -117,8 +117,12 @@ public struct Rule: Sendable {
     public var identity: RuleIdentity
     /// Where `alert:` stands.
     public var location: SourceLocation
-    /// Empty for a rule on the clock (`every` without `on`).
+    /// Empty for a rule on the clock (`every` without `on`) and for one with `influx`.
     public var subscriptions: [TopicSubscription]
+    /// `influx`: the query whose series are the instances, instead of topics.
+    public var query: HistoryQuery?
+    /// `with`.
+    public var sides: [SideInput]
     /// The captures that identify an instance, in the order of the key; worked out when `by` is not given.
     public var by: [String]
     /// Mildest first; never empty.
@@ -147,6 +151,7 @@ public struct Rule: Sendable {
         self.by = by
         self.levels = levels
         lets = []
+        sides = []
         value = nil
         keepFiringFor = .zero
         missing = nil

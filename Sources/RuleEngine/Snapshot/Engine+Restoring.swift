@@ -20,7 +20,8 @@ extension Engine {
         var reader = SnapshotReader(bytes)
         guard let now = reader.readInstant(), let ordinal = reader.readInt64(), let late = reader.readInt64(),
             let started = reader.readBool(), let readsBacklog = reader.readBool(), let floor = reader.readInstant(),
-            let next = reader.readInt64(), restoreNames(&reader), restoreOwnAlerts(&reader), let clocks = reader.readCount()
+            let next = reader.readInt64(), restoreNames(&reader), restoreOwnAlerts(&reader), context.readQueries(from: &reader),
+            let clocks = reader.readCount()
         else { return false }
         (context.now, context.ordinal, lateOrdinal, hasStarted) = (now, ordinal, late, started)
         (context.isReadingBacklog, context.beatFloor, context.nextSubjectOrdinal) = (readsBacklog, floor, next)

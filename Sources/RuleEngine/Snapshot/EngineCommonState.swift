@@ -11,6 +11,7 @@ public struct EngineCommonState: Sendable {
     private let devices: [String: EngineContext.DeviceEntry]
     private let ownAlerts: [String: EngineContext.OwnAlert]
     private let ownAlertDue: Instant
+    private let queries: [SavedQuery]
     private let clocks: [Timer]
 
     init(_ engine: Engine) {
@@ -20,6 +21,7 @@ public struct EngineCommonState: Sendable {
         nextSubjectOrdinal = context.nextSubjectOrdinal
         (variables, devices) = (context.variables, context.devices)
         (ownAlerts, ownAlertDue) = (context.ownAlerts, context.ownAlertDue)
+        queries = SavedQuery.all(of: context)
         clocks = engine.clock.all
     }
 
@@ -58,6 +60,8 @@ public struct EngineCommonState: Sendable {
             writer.write(own.record.document)
             writer.write(own.lastCauseAt)
         }
+        writer.write(queries.count)
+        for query in queries { query.write(to: &writer) }
         writer.write(clocks.count)
         for timer in clocks.sorted() {
             writer.write(timer.due)

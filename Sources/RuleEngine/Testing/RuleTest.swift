@@ -7,6 +7,8 @@ public struct RuleTest: Sendable {
     public var initial: [TestChange] = []
     public var readings: [TestReadings] = []
     public var changes: [TestChange] = []
+    /// What queries are answered.
+    public var answers: [TestAnswer] = []
     public var expectations: [TestExpectation] = []
 
     public init(name: String, location: SourceLocation) {

@@ -61,6 +61,8 @@ private struct TestRun {
     private var senders: [Sender] = []
     private var queue = Heap<Source>()
     private var changes: [TestChange]
+    /// Nil where rules ask nothing.
+    private let history: TestHistory?
     private var changesDone = 0
     /// For coverage: the instances that are not inactive.
     private var active: Set<UInt64> = []
@@ -71,6 +73,7 @@ private struct TestRun {
         self.test = test
         engine = Engine(plan: plan)
         delivery = VirtualDelivery(routes: routes)
+        history = plan.wantsHistory ? TestHistory(test.answers, plan) : nil
         self.coverage = coverage
         result = RuleTestResult(name: test.name, location: test.location)
         changes = test.changes.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
@@ -87,10 +90,12 @@ private struct TestRun {
         for change in test.initial { apply(change, at: test.start) }
         engine.connected(at: test.start)
         engine.backlogEnded(at: test.start)
+        collect()
         let expectations = test.expectations.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
         for expectation in expectations {
             let now = test.start + expectation.at
             happen(through: expectation.at)
+            reach(now, inclusive: true)
             engine.advance(to: now)
             collect()
             delivery.run(until: now, inclusive: true)
@@ -109,6 +114,7 @@ private struct TestRun {
             let reading = queue.min?.due ?? .max
             if changesDone < changes.count, change <= reading {
                 guard change <= end else { return }
+                reach(test.start + change, inclusive: false)
                 apply(changes[changesDone], at: test.start + change)
                 changesDone += 1
                 collect()
@@ -139,6 +145,7 @@ private struct TestRun {
     @inline(__always)
     private mutating func ingest(_ place: Int, _ readings: TestReadings, at instant: Instant) {
         result.readings += 1
+        if history != nil { reach(instant, inclusive: false) }
         senders[place].topic.withUnsafeBytes { topic in
             senders[place].composer.bytes.withUnsafeBytes { payload in
                 engine.ingest(
@@ -148,6 +155,15 @@ private struct TestRun {
         }
         collect()
         if coverage != nil { measure(place) }
+    }
+
+    /// Answers queries when they come due, up to an instant.
+    private mutating func reach(_ instant: Instant, inclusive: Bool) {
+        guard history != nil else { return }
+        while let due = engine.nextDue, inclusive ? due <= instant : due < instant {
+            engine.advance(to: due)
+            collect()
+        }
     }
 
     private mutating func measure(_ place: Int) {
@@ -169,7 +185,14 @@ private struct TestRun {
     @inline(__always)
     private mutating func collect() {
         let effects = engine.takeEffects()
-        if !effects.isEmpty { tell(effects.transitions) }
+        if !effects.isEmpty { take(effects) }
+    }
+
+    private mutating func take(_ effects: EngineEffects) {
+        tell(effects.transitions)
+        guard let history, !effects.dueQueries.isEmpty else { return }
+        for due in effects.dueQueries { engine.applyRows(history.outcome(of: due, start: test.start), at: due.instant) }
+        collect()
     }
 
     private mutating func tell(_ transitions: [AlertTransition]) {

@@ -21,9 +21,9 @@ struct RuleReader {
     private static let keys =
         [
             "alert", "on", "by", "expr", "resolve_expr", "levels", "let", "value", "for", "keep_firing_for", "missing", "every", "labels",
-            "annotations", "event", "limit", "actions", "mode", "enabled",
+            "annotations", "event", "limit", "actions", "mode", "enabled", "influx", "offset", "with",
         ].map { KnownKey($0) }
-        + ["influx", "with", "sequence", "offset"].map { .notSupported($0) }
+        + ["sequence"].map { .notSupported($0) }
         + [KnownKey("record", refused: "recording rules are not supported: 'record' has no meaning here")]
 
     /// Nil when something is wrong with the rule, all of which has been reported.
@@ -34,20 +34,24 @@ struct RuleReader {
         let isEvent = mapping["event"].map { reading.bool($0, "event") } ?? false
         let levels = LevelReader(reading: reading, isEvent: isEvent == true).read(mapping)
         let every = mapping["every"].map { reading.duration($0, "every", atLeast: .seconds(1)) } ?? defaults.every
-        let subscriptions = subscriptions(mapping, isOnClock: every != nil || mapping.has("every"))
-        let by = self.by(mapping, subscriptions)
+        let query = query(mapping, every)
+        let subscriptions = mapping.has("influx") ? nil : subscriptions(mapping, isOnClock: every != nil || mapping.has("every"))
+        let by = mapping.has("influx") ? queryBy(mapping, query ?? nil) : self.by(mapping, subscriptions)
         var rule = Rule(
             identity: RuleIdentity(group: group, alert: name ?? ""),
             location: reading.file.location(of: mapping.entry("alert")?.keyRange ?? node.headRange),
             subscriptions: subscriptions??.all ?? [], by: by, levels: levels)
         rule.every = every
+        rule.query = query ?? nil
         rule.isEvent = isEvent ?? false
-        readTexts(mapping, captures: subscriptions??.captures ?? [], hasLevels: mapping.has("levels"), into: &rule)
+        readTexts(mapping, captures: subscriptions??.captures ?? Set(by), hasLevels: mapping.has("levels"), into: &rule)
         readOptions(mapping, into: &rule)
+        readSides(mapping, captures: subscriptions??.captures ?? [], into: &rule)
         checkEvent(mapping, rule)
         checkCaptures(mapping, subscriptions ?? nil)
         rule.yaml = reading.yaml(node.range)
         if case .some(.none) = subscriptions { return nil }
+        if case .some(.none) = query { return nil }
         return reading.findings.errorCount == errors && name != nil && !levels.isEmpty ? rule : nil
     }
 
@@ -55,11 +59,66 @@ struct RuleReader {
     private func subscriptions(_ mapping: MappingReader, isOnClock: Bool) -> SubscriptionReader.Subscriptions?? {
         if let own = mapping["on"] { return .some(SubscriptionReader(reading: reading).read(own)) }
         if let inherited = defaults.subscriptions { return inherited }
-        // A source that this version refuses has been reported as such.
-        if !isOnClock, !mapping.has("influx") {
-            mapping.missing("a rule needs 'on', or 'every' to run by the clock")
-        }
+        if !isOnClock { mapping.missing("a rule needs 'on', or 'every' to run by the clock") }
         return nil
+    }
+
+    /// The outer nil: the rule has no `influx`; the inner one: a broken one.
+    private func query(_ mapping: MappingReader, _ every: Duration?) -> HistoryQuery?? {
+        let offset = mapping.entry("offset")
+        guard let entry = mapping.entry("influx") else {
+            if let offset { reading.report("conflicting-keys", "'offset' is for rules with 'influx'", at: offset.keyRange) }
+            return nil
+        }
+        if let on = mapping.entry("on") {
+            reading.report("conflicting-keys", "a rule has 'influx' or 'on' as its source, not both", at: on.keyRange)
+        }
+        if every == nil, !mapping.has("every") {
+            reading.report("missing-key", "'influx' needs 'every': how often the query is asked", at: entry.keyRange)
+        }
+        let length = offset.flatMap { reading.duration($0.value, "offset") }
+        return .some(QueryReader(reading: reading).query(entry.value, every: every, offset: length))
+    }
+
+    /// The tags by which the answer is grouped; `by` says them where the query does not.
+    private func queryBy(_ mapping: MappingReader, _ query: HistoryQuery?) -> [String] {
+        guard let entry = mapping.entry("by") else {
+            if let query, query.tags == nil {
+                reading.report(
+                    "by", "a query that does not name its tags needs 'by': which tags make an instance",
+                    at: mapping.entry("influx")?.keyRange ?? mapping.node.headRange)
+            }
+            return query?.tags ?? []
+        }
+        if let query, query.tags != nil {
+            reading.report(
+                "conflicting-keys", "the instances of a query are those of its GROUP BY: 'by' is for GROUP BY * and patterns",
+                at: entry.keyRange)
+            return []
+        }
+        var names: [String] = []
+        for item in reading.list(entry.value, "by") ?? [] {
+            guard let name = reading.name(item, "by") else { continue }
+            if names.contains(name) {
+                reading.report("duplicate-name", "'by' names a tag once: '\(name)'", at: item.range)
+            } else if !Names.isIdentifier(name) {
+                reading.report(
+                    "label-name", "a tag that becomes a label is letters, digits and '_', and begins with no digit", at: item.range)
+            } else if let refusal = name == "alertname"
+                ? "a tag cannot be named 'alertname': the label belongs to the rule's name" : Names.refusal(name, of: "a tag")
+            {
+                reading.report("reserved-name", refusal, at: item.range)
+            } else {
+                names.append(name)
+            }
+        }
+        return names
+    }
+
+    private func readSides(_ mapping: MappingReader, captures: Set<String>, into rule: inout Rule) {
+        guard let node = mapping["with"] else { return }
+        let taken = captures.union(rule.by).union(rule.lets.map(\.name)).union(["device"])
+        rule.sides = QueryReader(reading: reading).sides(node, by: rule.by, taken: taken)
     }
 
     private func by(_ mapping: MappingReader, _ subscriptions: SubscriptionReader.Subscriptions??) -> [String] {

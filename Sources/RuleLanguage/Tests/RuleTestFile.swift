@@ -48,7 +48,37 @@ public struct RuleTestFile: Sendable {
             case .published: break
             }
         }
+        for answer in Self.each(tests.flatMap(\.answers)) { found += mistake(in: answer, catalog) }
         return found.inOrder
+    }
+
+    /// Answers of the whole file stand in every test.
+    private static func each(_ answers: [TestAnswer]) -> [TestAnswer] {
+        var seen = Set<SourceLocation>()
+        return answers.filter { seen.insert($0.location).inserted }
+    }
+
+    private func mistake(in answer: TestAnswer, _ catalog: RuleCatalog) -> [Diagnostic] {
+        let rules = catalog.rules.filter { rule in
+            rule.identity.alert == answer.alert && answer.group.map { $0 == rule.identity.group } ?? true
+        }
+        if rules.isEmpty {
+            return [
+                unknown(
+                    "unknown-alert", "no rule of this test raises '\(answer.alert)'", answer.location, answer.alert,
+                    Set(catalog.rules.filter { $0.query != nil || !$0.sides.isEmpty }.map(\.identity.alert)).sorted())
+            ]
+        }
+        guard !rules.contains(where: { answer.query(of: $0) != nil }) else { return [] }
+        let sides = rules.flatMap(\.sides).map(\.name)
+        guard let side = answer.side else {
+            return [
+                Diagnostic(
+                    code: "unknown-query", "the rule '\(answer.alert)' has no 'influx'", at: answer.location,
+                    hint: sides.isEmpty ? nil : "'with: \(sides[0])' means the rule's side input")
+            ]
+        }
+        return [unknown("unknown-query", "the rule '\(answer.alert)' has no side input '\(side)'", answer.location, side, sides)]
     }
 
     private func unknown(_ code: String, _ message: String, _ location: SourceLocation, _ name: String, _ known: [String]) -> Diagnostic {

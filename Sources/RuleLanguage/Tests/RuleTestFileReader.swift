@@ -13,11 +13,13 @@ public struct RuleTestFileReader: Sendable {
     }
 
     private static let keys =
-        ["rules", "notifications", "devices", "profiles", "vars", "start", "time_zone", "location", "zones", "tests"].map { KnownKey($0) }
-        + ["influx", "silences"].map { .notSupported($0) }
+        ["rules", "notifications", "devices", "profiles", "vars", "influx", "start", "time_zone", "location", "zones", "tests"].map {
+            KnownKey($0)
+        }
+        + ["silences"].map { .notSupported($0) }
     private static let testKeys =
-        ["name", "start", "devices", "vars", "readings", "changes", "expect"].map { KnownKey($0) }
-        + ["influx", "silences"].map { .notSupported($0) }
+        ["name", "start", "devices", "vars", "influx", "readings", "changes", "expect"].map { KnownKey($0) }
+        + ["silences"].map { .notSupported($0) }
 
     /// The tests, or nil when anything is wrong with them.
     public func read(_ source: RuleLoader.Source) -> (file: RuleTestFile?, diagnostics: [Diagnostic]) {
@@ -43,12 +45,14 @@ public struct RuleTestFileReader: Sendable {
         let initial =
             (mapping["devices"].map { situation.devices($0, profiles, at: 0) } ?? [])
             + (mapping["vars"].map { situation.variables($0, at: 0) } ?? [])
+        let answers = mapping["influx"].map { TestAnswersReader(reading: reading).read($0) } ?? []
         var tests: [RuleTest] = []
         var names: [String: Range<Int>] = [:]
         for node in mapping.required("tests").flatMap({ reading.list($0, "tests") }) ?? [] {
             guard var test = test(node, reading, situation, profiles, &names) else { continue }
             if test.start == nil { test.start = start }
             test.test.initial = initial + test.test.initial
+            test.test.answers = answers + test.test.answers
             test.test.start = test.start ?? Instant(nanoseconds: 0)
             tests.append(test.test)
         }
@@ -100,6 +104,7 @@ public struct RuleTestFileReader: Sendable {
         test.initial =
             (mapping["devices"].map { situation.devices($0, profiles, at: 0) } ?? [])
             + (mapping["vars"].map { situation.variables($0, at: 0) } ?? [])
+        test.answers = mapping["influx"].map { TestAnswersReader(reading: reading).read($0) } ?? []
         let readings = TestReadingsReader(reading: reading)
         test.readings = (mapping["readings"].flatMap { reading.list($0, "readings") } ?? []).compactMap { readings.read($0) }
         test.changes = (mapping["changes"].flatMap { reading.list($0, "changes") } ?? []).flatMap { situation.change($0, profiles) }

@@ -19,6 +19,7 @@ final class EngineHost: Sendable {
     let clock: EngineClock
     let queue: CommitQueue
     let journal: InputJournal?
+    let asker: HistoryAsker
     private let held: Mutex<Held>
     private let pipeline: Mutex<NotificationPipeline>
     private let timerBell: TimerBell
@@ -31,11 +32,12 @@ final class EngineHost: Sendable {
     /// - Parameter position: of the last input that the engine knows of.
     init(
         engine: Engine, rules: String, position: UInt64, pipeline: NotificationPipeline, clock: EngineClock, queue: CommitQueue,
-        journal: InputJournal?
+        journal: InputJournal?, asker: HistoryAsker
     ) {
         self.clock = clock
         self.queue = queue
         self.journal = journal
+        self.asker = asker
         held = Mutex(Held(engine: engine, rules: rules, position: position))
         self.pipeline = Mutex(pipeline)
         timerBell = TimerBell()
@@ -65,7 +67,8 @@ final class EngineHost: Sendable {
 
     private func queueEffects(of engine: Engine, _ position: UInt64?, _ completion: (@Sendable () -> Void)?, at now: Instant) -> Bool {
         let effects = engine.takeEffects()
-        guard !effects.isEmpty else { return false }
+        asker.add(effects.dueQueries)
+        guard !effects.transitions.isEmpty else { return false }
         pipeline.withLock { pipeline in
             queue.add(
                 CommitWork(

@@ -1,6 +1,7 @@
 import AMQPNotifications
 import EmbeddedState
 import Foundation
+import InfluxWindows
 import Logging
 import MQTTTelemetry
 import MongoState
@@ -44,13 +45,17 @@ struct Server {
         let reader = RuleReader(
             rulesPath: configuration.text("rules.path"), notificationsPath: configuration.text("notifications.file"),
             surroundings: configuration.surroundings)
-        let state = ServerState(store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler)
+        let influx = try influxConfiguration()
+        let history = influx.map { InfluxWindowHistory($0) }
+        let state = ServerState(
+            store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history)
         let rest = RESTServer(address: address, operations: state, logger: logger) { [logger] bound in
             logger.notice("HTTP interface at http://\(bound)")
         }
         let core = ServerCore(
             configuration: configuration, logger: logger, reader: reader, mqtt: mqtt, dataPath: dataPath, store: foundations.store,
-            directory: foundations.directory, scheduler: foundations.scheduler, state: state, isRepairing: isRepairing)
+            directory: foundations.directory, scheduler: foundations.scheduler, history: history, state: state,
+            isRepairing: isRepairing)
         // Services are stopped in reverse order: the core first, then HTTP, so that health can be asked to the end.
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
@@ -96,6 +101,20 @@ struct Server {
         } catch let mistake as MQTTConfiguration.Mistake {
             throw StartFailure(description: mistake.description, status: 2)
         } catch { throw StartFailure(description: "\(error)", status: 2) }
+    }
+
+    /// Nil when no InfluxDB is configured.
+    private func influxConfiguration() throws(StartFailure) -> InfluxConfiguration? {
+        guard let url = configuration["influxdb.url"] else { return nil }
+        do {
+            return try InfluxConfiguration(
+                url: url, database: configuration["influxdb.database"], username: configuration["influxdb.username"],
+                password: configuration["influxdb.password"], token: configuration["influxdb.token"],
+                caFile: configuration["influxdb.ca_file"],
+                timeout: configuration.duration("influxdb.timeout"))
+        } catch {
+            throw StartFailure(description: error.description, status: 2)
+        }
     }
 
     /// Stable for an installation: configured, or made once and kept in the data folder.

@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import MQTTTelemetry
 import NotificationChannels
+import OutgoingHTTP
 import RESTInterface
 import RuleEngine
 import RuleLanguage
@@ -20,6 +21,8 @@ struct ServerCore: Service {
     let store: any StateStore
     let directory: any DeviceDirectory
     let scheduler: any NotificationScheduler
+    /// Nil: no InfluxDB is configured.
+    let history: (any WindowHistory)?
     let state: ServerState
     let isRepairing: Bool
 
@@ -169,7 +172,7 @@ struct ServerCore: Service {
         let queue = CommitQueue(store: store, journal: journal, logger: logger)
         let host = EngineHost(
             engine: standing.engine, rules: standing.rules, position: standing.position, pipeline: pipeline, clock: clock, queue: queue,
-            journal: journal)
+            journal: journal, asker: HistoryAsker(history: history, logger: logger))
         let checkpoints = Checkpoints(host: host, folder: journalFolder, archive: archive, logger: logger)
         // What a journal goes on from.
         await checkpoints.take()
@@ -317,6 +320,7 @@ struct ServerCore: Service {
         host.settle(running.decided, stored: restored.alerts)
         host.apply(.start)
         for difference in running.differences { host.apply(difference) }
+        host.asker.add(host.look { $0.unansweredQueries })
         for alert in restored.alerts where !alert.pendingActions.isEmpty { running.actions.run(alert) }
         let timers = Thread { host.runTimers() }
         timers.name = "engine-timers"
@@ -337,6 +341,7 @@ struct ServerCore: Service {
             let consuming = Task { await scheduler.run(running.consumer) }
             let acting = Task { await running.actions.runAll() }
             inputs.addTask { await running.source.run(host) }
+            inputs.addTask { await host.asker.run(host) }
             inputs.addTask { await followDirectory(running) }
             inputs.addTask { await forgetResolved(running) }
             inputs.addTask { await watchStore() }

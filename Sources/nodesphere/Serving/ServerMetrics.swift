@@ -37,6 +37,13 @@ enum ServerMetrics {
             "nodesphere_evaluation_errors_total", .counter, "Evaluations that ended in an error, by rule.",
             samples("rule", counters.evaluationErrors))
         text.family(
+            "nodesphere_evaluations_missed_total", .counter, "Instants of rules with 'influx' that passed without a good answer, by rule.",
+            samples("rule", counters.missedEvaluations))
+        let queries = server.host.asker.counts
+        text.family(
+            "nodesphere_influxdb_queries_total", .counter, "Queries of the rules by what came of them.",
+            [Sample([("outcome", "answered")], queries.answers), Sample([("outcome", "failed")], queries.failures)])
+        text.family(
             "nodesphere_instances_refused_total", .counter, "Instances refused by 'limit' or 'instances.max', by rule.",
             samples("rule", counters.refusedInstances))
         text.family("nodesphere_instances", .gauge, "Subjects whose last values are remembered.", [Sample([], counters.subjects)])

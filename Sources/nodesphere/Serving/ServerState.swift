@@ -11,12 +11,14 @@ final class ServerState: ServerOperations {
     private let store: any StateStore
     private let directory: any DeviceDirectory
     private let scheduler: any NotificationScheduler
+    private let history: (any WindowHistory)?
     private let startedAt = EngineClock().now()
 
-    init(store: any StateStore, directory: any DeviceDirectory, scheduler: any NotificationScheduler) {
+    init(store: any StateStore, directory: any DeviceDirectory, scheduler: any NotificationScheduler, history: (any WindowHistory)?) {
         self.store = store
         self.directory = directory
         self.scheduler = scheduler
+        self.history = history
     }
 
     func start(_ server: ServerCore.Running) { running.withLock { $0 = server } }
@@ -161,6 +163,7 @@ final class ServerState: ServerOperations {
             ]
         }
         let rejection = await server.reloader.rejection
+        let influx = await influxReadiness(server)
         let refused = rejection.map { "the rules as they are now were refused, the last accepted ones run: \($0)" }
         return [
             PartReadiness("mqtt", unreadyReason: await server.source.unreadyReason()),
@@ -169,7 +172,14 @@ final class ServerState: ServerOperations {
             PartReadiness("journal", unreadyReason: server.host.journal?.unreadyReason),
             // The server does its work with the rules it has.
             PartReadiness("rules", unreadyReason: refused, isRequired: false),
-        ]
+        ] + influx
+    }
+
+    /// The server goes on without InfluxDB: its rules keep their state.
+    private func influxReadiness(_ server: ServerCore.Running) async -> [PartReadiness] {
+        if let history { return [PartReadiness("influxdb", unreadyReason: await history.unreadyReason(), isRequired: false)] }
+        guard server.host.look({ $0.plan.wantsHistory }) else { return [] }
+        return [PartReadiness("influxdb", unreadyReason: "there are rules with 'influx', and 'influxdb.url' is not set", isRequired: false)]
     }
 
     func metrics() async -> String { await ServerMetrics.text(server) }

@@ -23,7 +23,7 @@ public final class HTTPClient: Sendable {
     deinit { queue.close() }
 
     /// A cancelled call ends soon; the request may have arrived then.
-    func post(_ request: HTTPRequest) async -> HTTPAnswer {
+    public func send(_ request: HTTPRequest) async -> HTTPAnswer {
         let id = queue.newID()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { queue.add(id, request, $0) }

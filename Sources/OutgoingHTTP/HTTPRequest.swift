@@ -1,21 +1,45 @@
-import RuleEngine
+public import RuleEngine
 
 #if canImport(Glibc)
     import Glibc
 #endif
 
-/// One POST.
-struct HTTPRequest: Sendable {
-    var url: Secret
-    var configuration: HTTPConfiguration
-    var headers: [(String, String)]
-    var body: [UInt8]
+/// Takes the content of an answer as it comes. Called on the client's thread, one call at a time, so it must not block.
+public protocol HTTPContentSink: AnyObject, Sendable {
+    /// False when enough has come: the transfer is cut off.
+    func take(_ bytes: UnsafeRawBufferPointer) -> Bool
+}
+
+public struct HTTPRequest: Sendable {
+    public enum Method: Sendable { case get, post }
+
+    public var method: Method
+    public var url: Secret
+    public var configuration: HTTPConfiguration
+    public var headers: [(String, String)]
+    /// Of a POST.
+    public var body: [UInt8]
     /// Of the whole transfer.
-    var timeout: Duration
+    public var timeout: Duration
+    /// Nil: the content of the answer is of no interest.
+    public var content: (any HTTPContentSink)?
+
+    public init(
+        _ method: Method = .post, url: Secret, configuration: HTTPConfiguration, headers: [(String, String)] = [], body: [UInt8] = [],
+        timeout: Duration, content: (any HTTPContentSink)? = nil
+    ) {
+        self.method = method
+        self.url = url
+        self.configuration = configuration
+        self.headers = headers
+        self.body = body
+        self.timeout = timeout
+        self.content = content
+    }
 }
 
 /// What came of it. Reasons name no more of the URL than scheme, host and port.
-enum HTTPAnswer: Sendable, Equatable {
+public enum HTTPAnswer: Sendable, Equatable {
     case response(status: Int, retryAfter: Duration?)
     /// Could not be sent as it is, and would not be another time.
     case refused(reason: String)
@@ -23,18 +47,19 @@ enum HTTPAnswer: Sendable, Equatable {
 }
 
 /// A URL that may be asked: `http` or `https`, without control characters.
-struct WebhookURL {
-    let text: String
+public struct RequestURL: Sendable {
+    public let text: String
     /// Scheme, host and port: what may be logged.
-    let origin: String
+    public let origin: String
 
     /// Nil for anything else.
-    init?(_ text: String) {
+    public init?(_ text: String) {
         guard !text.utf8.contains(where: { $0 <= 32 || $0 == 127 }), let mark = text.range(of: "://") else { return nil }
         let scheme = text[..<mark.lowerBound].lowercased()
         guard scheme == "http" || scheme == "https" else { return nil }
         let rest = text[mark.upperBound...]
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" && $0 != "\\" }
+        // What stands before an `@` are credentials.
         let host = authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
         guard !host.isEmpty else { return nil }
         self.text = text

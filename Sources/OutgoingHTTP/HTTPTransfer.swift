@@ -24,8 +24,8 @@ final class HTTPTransfer {
         }
         let request = call.request
         guard let text = request.url.read() else { throw unread(request.url) }
-        guard let url = WebhookURL(text) else {
-            throw Refusal(answer: .refused(reason: "the webhook's URL must be http:// or https:// with a host"))
+        guard let url = RequestURL(text) else {
+            throw Refusal(answer: .refused(reason: "the URL must be http:// or https:// with a host"))
         }
         var lines = request.headers.map { "\($0.0): \($0.1)" }
         var login: (user: String, password: String)?
@@ -62,16 +62,33 @@ final class HTTPTransfer {
         let milliseconds = min(max(1, request.timeout.inNanoseconds / 1_000_000), 3_600_000)
         _ = shim_curl_setopt_long(easy, CURLOPT_TIMEOUT_MS, Int(milliseconds))
         _ = shim_curl_setopt_str(easy, CURLOPT_USERAGENT, "nodesphere")
-        _ = shim_curl_setopt_long(easy, CURLOPT_POST, 1)
         _ = shim_curl_setopt_slist(easy, CURLOPT_HTTPHEADER, headers)
-        _ = shim_curl_setopt_off(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
-        _ = shim_curl_setopt_ptr(easy, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(body.baseAddress))
-        // What the receiver says is of no interest; without a function libcurl would print it.
-        _ = shim_curl_setopt_rw(easy, CURLOPT_WRITEFUNCTION) { _, size, count, _ in size * count }
+        if request.method == .post {
+            _ = shim_curl_setopt_long(easy, CURLOPT_POST, 1)
+            _ = shim_curl_setopt_off(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
+            _ = shim_curl_setopt_ptr(easy, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(body.baseAddress))
+        }
+        setContent(request)
         if let file = request.configuration.caFile { _ = shim_curl_setopt_str(easy, CURLOPT_CAINFO, file) }
         if let login {
             _ = shim_curl_setopt_str(easy, CURLOPT_USERNAME, login.user)
             _ = shim_curl_setopt_str(easy, CURLOPT_PASSWORD, login.password)
+        }
+    }
+
+    private func setContent(_ request: HTTPRequest) {
+        guard request.content != nil else {
+            // Without a function libcurl would print what comes.
+            _ = shim_curl_setopt_rw(easy, CURLOPT_WRITEFUNCTION) { _, size, count, _ in size * count }
+            return
+        }
+        // Unretained: libcurl calls it only while the transfer is on the loop, which holds this object.
+        _ = shim_curl_setopt_ptr(easy, CURLOPT_WRITEDATA, Unmanaged.passUnretained(self).toOpaque())
+        _ = shim_curl_setopt_rw(easy, CURLOPT_WRITEFUNCTION) { bytes, size, count, transfer in
+            guard let transfer else { return 0 }
+            let own = Unmanaged<HTTPTransfer>.fromOpaque(transfer).takeUnretainedValue()
+            let isWanted = own.call.request.content?.take(UnsafeRawBufferPointer(start: bytes, count: size * count)) ?? true
+            return isWanted ? size * count : 0
         }
     }
 
