@@ -75,13 +75,32 @@ extension EngineShard {
             case .uint: value = Double(result.bits)
             case .bool: value = result.bits == 0 ? 0 : 1
             case .duration: value = Double(Int64(bitPattern: result.bits)) / 1e9
-            default: continue
+            case .missing, .null: continue
+            default:
+                reportSample(number, source)
+                continue
             }
             // Of two readings with one stamp the second corrects the first; two that were received at one instant are two.
             source.windows[Int(subject)].add(
                 Sample(at: readingAt, value: value), to: number, at: at, besideOthers: !source.index.hasEventTime)
         }
         readingConfigRow = 0
+    }
+
+    /// A text, a list or an error where windows take a number is an error of the rules that look at them; there is no sample.
+    private func reportSample(_ expression: Int, _ source: SourceState) {
+        guard let windows = source.plan.windowPlan?.windows else { return }
+        let sampled = source.plan.sampled[expression].program
+        for number in source.plan.rules {
+            let looks = context.plan.rules[Int(number)].extras.contains { place in
+                if case .window(let window) = source.plan.extras[Int(place)].kind { windows[window].expression == expression } else { false }
+            }
+            guard looks else { continue }
+            context.ruleStates[Int(number)].evaluationErrors &+= 1
+            guard context.ruleStates[Int(number)].health != .error else { continue }
+            context.ruleStates[Int(number)].health = .error
+            context.lastErrors[number] = "windows take numbers and truth values, and '\(sampled.expression)' was neither"
+        }
     }
 
     @inline(__always)

@@ -109,6 +109,29 @@ import Testing
         #expect(driver.log().sorted() == ["62s Mean() resolved", "62s Sum() resolved", "62s Three() resolved", "62s Twice(a) resolved"])
     }
 
+    @Test func `a text that windows take no sample of is an error of the rules that look at them`() throws {
+        let driver = try EngineDriver(
+            """
+            groups:
+              - name: g
+                on: t/{device}
+                rules:
+                  - {alert: A, expr: "changes(state, '1h') > 3"}
+                  - {alert: B, expr: "changes(state == 'on', '1h') > 3"}
+                  - {alert: C, expr: "avg_over_time(t / 0.5, '1h') > 3 && state != ''"}
+            """)
+        driver.send("t/a", "{\"state\": \"on\", \"t\": null}", at: 1)
+        #expect(driver.status("A")?.health == .error)
+        #expect(driver.status("A")?.lastError == "windows take numbers and truth values, and 'state' was neither")
+        #expect(driver.status("B")?.health == .ok)
+        #expect(driver.status("C")?.health == .unknown)
+        driver.send("t/a", "{\"t\": \"warm\"}", at: 2)
+        #expect(driver.status("C")?.health == .error)
+        // It is over when a sample comes and there is a result.
+        driver.send("t/a", "{\"t\": 1}", at: 3)
+        #expect(driver.status("C")?.health == .ok)
+    }
+
     @Test func `a retained message is no sample`() throws {
         let driver = try EngineDriver.rule("expr: count_over_time(t, '1h') >= 2")
         driver.send("t/a", "{\"t\": 1}", at: 0, retained: true)
