@@ -80,9 +80,9 @@ extension EngineShard {
                 reportSample(number, source)
                 continue
             }
-            // Of two readings with one stamp the second corrects the first; two that were received at one instant are two.
+            // Of two readings of a device with one stamp the second corrects the first; two that were received at one instant are two.
             source.windows[Int(subject)].add(
-                Sample(at: readingAt, value: value), to: number, at: at, besideOthers: !source.index.hasEventTime)
+                Sample(at: readingAt, value: value), to: number, at: at, besideOthers: source.index.samplesStandTogether)
         }
         readingConfigRow = 0
     }
@@ -93,7 +93,8 @@ extension EngineShard {
         let sampled = source.plan.sampled[expression].program
         for number in source.plan.rules {
             let looks = context.plan.rules[Int(number)].extras.contains { place in
-                if case .window(let window) = source.plan.extras[Int(place)].kind { windows[window].expression == expression } else { false }
+                guard case .window(let window) = source.plan.extras[Int(place)].kind else { return false }
+                return windows[window].expression == expression
             }
             guard looks else { continue }
             context.ruleStates[Int(number)].evaluationErrors &+= 1

@@ -29,6 +29,8 @@ final class SourceIndex: @unchecked Sendable {
     let hasMissingRules: Bool
     let learnsIntervals: Bool
     let hasEventTime: Bool
+    /// Whether samples of one instant are several: of several devices, or received together.
+    let samplesStandTogether: Bool
 
     init(_ plan: SourcePlan) {
         fieldCount = plan.fields.count
@@ -38,6 +40,7 @@ final class SourceIndex: @unchecked Sendable {
         hasMissingRules = !plan.missingRules.isEmpty
         learnsIntervals = plan.learnsIntervals
         hasEventTime = plan.hasEventTime
+        samplesStandTogether = !plan.hasEventTime || plan.isGroup
         var rules = plan.onEveryReading
         everyReading = 0..<rules.count
         var constants: [Threshold] = []

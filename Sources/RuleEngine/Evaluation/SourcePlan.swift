@@ -118,6 +118,8 @@ struct SourcePlan: Sendable {
     var learnsIntervals = false
 
     var isOnClock: Bool { key.subscriptions.isEmpty && key.query == nil }
+    /// Whether its instances are fed by several devices.
+    var isGroup: Bool { key.subscriptions.contains { !Set($0.filter.captures).isSubset(of: key.by) } }
     /// Whether readings say when they were measured, so that instances have a time of their own.
     var hasEventTime: Bool { key.subscriptions.contains { $0.timeField != nil } }
 }

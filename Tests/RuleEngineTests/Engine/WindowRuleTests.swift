@@ -109,6 +109,20 @@ import Testing
         #expect(driver.log().sorted() == ["62s Mean() resolved", "62s Sum() resolved", "62s Three() resolved", "62s Twice(a) resolved"])
     }
 
+    @Test func `devices of a group that stamp alike are samples each, and a device corrects itself`() throws {
+        let driver = try EngineDriver(
+            """
+            groups:
+              - name: g
+                on: {topic: "t/{device}", time_field: ts}
+                rules:
+                  - {alert: Group, by: [], expr: "count_over_time(t, '1m') == 3"}
+                  - {alert: One, expr: "count_over_time(t, '1m') == 1 && avg_over_time(t, '1m') == 5"}
+            """)
+        for (device, value) in [("a", 4), ("b", 5), ("a", 5)] { driver.send("t/\(device)", "{\"ts\": 100, \"t\": \(value)}", at: 101) }
+        #expect(driver.log().map { $0.drop { $0 != " " } }.sorted() == [" Group() firing", " One(a) firing", " One(b) firing"])
+    }
+
     @Test func `a text that windows take no sample of is an error of the rules that look at them`() throws {
         let driver = try EngineDriver(
             """
