@@ -60,7 +60,7 @@ let package = Package(
         library("CEL", ["CRE2"]),
         library("RuleEngine", ["CEL", heap]),
         library("RuleLanguage", ["RuleEngine", "CEL", "CYAML"]),
-        library("LuaScripting", ["RuleEngine", "CEL", "CLuaSandbox"]),
+        library("LuaScripting", ["RuleEngine", "CEL", "CLuaSandbox", heap]),
         library("MQTTTelemetry", ["RuleEngine", "CMosquitto", logging, lifecycle]),
         library("AMQPNotifications", ["RuleEngine", "CRabbitMQ", logging, lifecycle]),
         library("MongoState", ["RuleEngine", "CMongoC", logging, lifecycle]),
@@ -72,8 +72,8 @@ let package = Package(
         .executableTarget(
             name: "nodesphere",
             dependencies: [
-                "CEL", "RuleEngine", "RuleLanguage", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState",
-                "NotificationChannels", "OutgoingHTTP", "InfluxWindows", "RESTInterface", logging, lifecycle,
+                "CEL", "RuleEngine", "RuleLanguage", "LuaScripting", "MQTTTelemetry", "AMQPNotifications", "MongoState",
+                "EmbeddedState", "NotificationChannels", "OutgoingHTTP", "InfluxWindows", "RESTInterface", logging, lifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         library("TestSupport", ["RuleEngine"]),

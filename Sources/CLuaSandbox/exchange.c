@@ -313,8 +313,14 @@ static int set_value(lua_State *L) {
     definition *d = lua_touserdata(L, 1);
     const char *name = push_library(L, d->path);
     int base = lua_gettop(L);
+    bool is_null = d->s->input.count == 1 && d->s->input.base[0] == SANDBOX_NULL;
     decode_all(L, d->s);
     lua_settop(L, base + 1);
+    // A global that is JSON's null is the value itself (`json.null`).
+    if (is_null) {
+        lua_pushlightuserdata(L, NULL);
+        lua_replace(L, -2);
+    }
     lua_setfield(L, -2, name);
     return 0;
 }

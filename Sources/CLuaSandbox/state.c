@@ -21,6 +21,11 @@ void sandbox_grow(sandbox_bytes *b, size_t more) {
     b->capacity = capacity;
 }
 
+void sandbox_give_back(sandbox_bytes *b) {
+    free(b->base);
+    *b = (sandbox_bytes){0};
+}
+
 // MARK: Limits
 
 _Noreturn void raise_limit(lua_State *L, sandbox *s, int32_t limit) {
@@ -317,7 +322,7 @@ static int finish(lua_State *L) {
         lua_rawgeti(L, -1, r->thread);
         lua_rawsetp(L, LUA_REGISTRYINDEX, &idle_key);
     }
-    luaL_unref(L, -1, r->thread);
+    if (lua_rawgeti(L, -1, r->thread) == LUA_TTHREAD) luaL_unref(L, -2, r->thread);
     return 0;
 }
 
@@ -449,7 +454,8 @@ int32_t sandbox_resume(sandbox *s, int32_t thread, bool wants_results) {
 static int drop_thread(lua_State *L) {
     run *r = run_at_hand(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &threads_key);
-    luaL_unref(L, -1, r->thread);
+    // A place that was given back already holds a number.
+    if (lua_rawgeti(L, -1, r->thread) == LUA_TTHREAD) luaL_unref(L, -2, r->thread);
     return 0;
 }
 

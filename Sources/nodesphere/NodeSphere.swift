@@ -6,7 +6,7 @@ struct NodeSphere: AsyncParsableCommand {
         commandName: "nodesphere", abstract: "Alerting and automation for fleets of MQTT devices.",
         subcommands: [
             ServeCommand.self, CheckCommand.self, EvalCommand.self, DecodeCommand.self, CronCommand.self, TestCommand.self,
-            ConfigCommand.self,
+            LuaCommand.self, ConfigCommand.self,
             VersionCommand.self,
         ])
 

@@ -140,6 +140,8 @@ int32_t sandbox_caller_line(sandbox *s);
 // MARK: Writing `input`
 
 void sandbox_grow(sandbox_bytes *b, size_t more);
+/// Frees what a buffer has.
+void sandbox_give_back(sandbox_bytes *b);
 
 static inline sandbox_bytes *sandbox_input_bytes(sandbox *s) { return &s->input; }
 static inline void sandbox_clear(sandbox_bytes *b) { b->count = 0; }
@@ -188,3 +190,14 @@ static inline void sandbox_put_handle(sandbox_bytes *b, int32_t class_number, in
     sandbox_put_reference(b, SANDBOX_HANDLE, class_number);
     memcpy(sandbox_room(b, 8), &number, 8);
 }
+
+// MARK: JSON
+
+enum sandbox_json { SANDBOX_JSON_EMPTY = -1, SANDBOX_JSON_SYNTAX = -2, SANDBOX_JSON_UTF8 = -3, SANDBOX_JSON_DEPTH = -4 };
+
+/// Adds the value that a text of JSON holds. Not 0: it is none, and what was added is of no use.
+int32_t sandbox_put_json(sandbox_bytes *b, const void *text, size_t length);
+/// Adds the members (name and value) that a payload gives a reading: those of a JSON object; of any other JSON value, or of plain text, `value`.
+/// Gives their number, or what is wrong.
+int32_t sandbox_put_reading(sandbox_bytes *b, const void *text, size_t length);
+bool sandbox_is_utf8(const void *text, size_t length);

@@ -1,0 +1,137 @@
+internal import RuleEngine
+
+/// One script: its Lua, its handlers, its calls that wait, what it has done wrong.
+final class Automation {
+    let file: String
+    let text: String
+    let lua: LuaState
+    /// As `automation { name = … }` says; until then the file's name.
+    var name: String
+    var description = ""
+    var handlers: [Handler] = []
+    /// Calls that wait, by number.
+    var waiting: [Int64: HandlerRun] = [:]
+    /// Those of handlers, by handler and key, oldest first.
+    var byKey: [RunKey: [Int64]] = [:]
+    /// Calls that stand in line behind one that waits.
+    var lines: [RunKey: [QueuedCall]] = [:]
+    /// How many of them wait for a message.
+    var messageWaits = 0
+    /// Functions of `after` that are not called yet.
+    var pendingFunctions = 0
+    /// The call that runs now; nil while the file itself is read.
+    var current: HandlerRun?
+    var isLoading = false
+    var runs = 0
+    // Faults.
+    var recentFaults: [Instant] = []
+    var lastFault: ScriptFault?
+    var lastFaultAt: Instant?
+    var disabledUntil: Instant?
+    var rest = Automation.firstRest
+    /// A file that could not be read to its end: nothing of it runs.
+    var hasFailed = false
+    // Outputs and calls, counted against their limits.
+    var outputs = 0.0
+    var outputsAt = Instant.distantPast
+    var callsAt = Instant.distantPast
+    var calls = 0
+    // State.
+    var storedState = Document.emptyObject
+    var flushIsDue = false
+    var nextSchedule: Int64 = 0
+    /// Conditions that were compiled, by their text.
+    var conditions: [String: CELCondition] = [:]
+    var compiled: [CELCondition] = []
+
+    static let firstRest: Int64 = 60_000_000_000
+    static let longestRest: Int64 = 3_600_000_000_000
+
+    struct RunKey: Hashable {
+        var handler: Int
+        var key: String
+    }
+    struct QueuedCall {
+        var arguments: CallArguments
+        var captures: [(name: String, value: String)]
+    }
+
+    init(file: String, text: String, settings: AutomationSettings) {
+        self.file = file
+        self.text = text
+        let base = file.split(separator: "/").last.map(String.init) ?? file
+        name = base.hasSuffix(".lua") ? String(base.dropLast(4)) : base
+        // Chance is the script's own: what another one draws does not change it.
+        var seed = FNV1a(seed: settings.seed ^ 0xcbf2_9ce4_8422_2325)
+        seed.add(name.utf8)
+        lua = LuaState(limits: settings.limits, seed: seed.value)
+    }
+
+    /// Takes a call out of everything that knows it; false: it was not waiting.
+    func forget(_ run: HandlerRun) -> Bool {
+        guard waiting.removeValue(forKey: run.number) != nil else { return false }
+        if case .message = run.wait { messageWaits -= 1 }
+        guard let handler = run.handler else { return true }
+        let key = RunKey(handler: handler, key: run.key)
+        byKey[key]?.removeAll { $0 == run.number }
+        if byKey[key]?.isEmpty ?? false { byKey[key] = nil }
+        return true
+    }
+
+    func takeFromLine(_ place: RunKey) -> QueuedCall? {
+        guard var line = lines[place], !line.isEmpty else { return nil }
+        let next = line.removeFirst()
+        lines[place] = line.isEmpty ? nil : line
+        return next
+    }
+}
+
+/// What a handler is called with; kept as long as the call stands in line.
+enum CallArguments {
+    case none
+    /// With the captures of the handler's own filter.
+    case reading(Reading)
+    case document(Document)
+}
+
+/// A message as handlers see it: its members, written once for all handlers.
+final class Reading {
+    let topic: String
+    let payload: [UInt8]
+    let isRetained: Bool
+    let at: Instant
+    let members: LuaScratch
+
+    /// Nil for a payload that cannot be decoded.
+    init?(topic: String, payload: [UInt8], isRetained: Bool, at: Instant) {
+        guard let members = LuaScratch(payload: payload) else { return nil }
+        self.topic = topic
+        self.payload = payload
+        self.isRetained = isRetained
+        self.at = at
+        self.members = members
+    }
+
+    /// The table of a reading: built-in names hide captures, captures hide members.
+    func write(_ writer: LuaWriter, captures: [(name: String, value: String)], world: ScriptWorld) {
+        let device = captures.first { $0.name == "device" }.map(\.value)
+        writer.object(members.count + captures.count + 6)
+        writer.raw(members)
+        for (name, value) in captures {
+            writer.name(name)
+            writer.string(value)
+        }
+        writer.name("topic")
+        writer.string(topic)
+        writer.name("time")
+        writer.double(at.seconds)
+        writer.name("received_at")
+        writer.double(at.seconds)
+        writer.name("retained")
+        writer.bool(isRetained)
+        writer.name("payload")
+        payload.withUnsafeBytes { writer.string($0) }
+        writer.name("config")
+        if let config = device.flatMap(world.device)?.config { writer.value(config) } else { writer.object(0) }
+    }
+}

@@ -1,0 +1,213 @@
+internal import RuleEngine
+
+/// Calls of handlers: begun, waiting, gone on with, ended.
+extension AutomationRuntime {
+    /// Whether anything of a script may run now.
+    func mayRun(_ automation: Automation) -> Bool {
+        guard !automation.hasFailed, automation.disabledUntil == nil else { return false }
+        if automation.callsAt != now {
+            automation.callsAt = now
+            automation.calls = 0
+        }
+        automation.calls += 1
+        guard automation.calls > settings.callsAtOneInstant else { return true }
+        if automation.calls == settings.callsAtOneInstant + 1 {
+            let message = "calls limit: at one instant the handlers of a script may be called \(settings.callsAtOneInstant) times"
+            fault(automation, LuaFailure(file: automation.file, line: 0, message: message, limit: .instructions))
+        }
+        return false
+    }
+
+    /// Calls a handler as its mode says.
+    func call(_ automation: Automation, _ number: Int, _ arguments: CallArguments, captures: [(name: String, value: String)]) {
+        guard mayRun(automation) else { return }
+        let handler = automation.handlers[number]
+        let key = handler.key.isEmpty ? "" : Self.key(handler.key, captures)
+        let waiting = automation.byKey.isEmpty ? [] : automation.byKey[Automation.RunKey(handler: number, key: key)] ?? []
+        if !waiting.isEmpty {
+            switch handler.mode {
+            case .single: return
+            case .restart: for run in waiting.compactMap({ automation.waiting[$0] }) { cancel(run, of: automation) }
+            case .queued: return queue(automation, number, key, arguments, captures)
+            case .parallel:
+                guard waiting.count < handler.most else {
+                    return emit(
+                        automation,
+                        .log(level: "warning", message: "a call of a handler was dropped: \(handler.most) of them wait already ('max')"))
+                }
+            }
+        }
+        begin(automation, number, key, arguments, captures)
+    }
+
+    private static func key(_ names: [String], _ captures: [(name: String, value: String)]) -> String {
+        names.map { name in captures.first { $0.name == name }?.value ?? "" }.joined(separator: "/")
+    }
+
+    private func queue(
+        _ automation: Automation, _ number: Int, _ key: String, _ arguments: CallArguments, _ captures: [(name: String, value: String)]
+    ) {
+        let place = Automation.RunKey(handler: number, key: key)
+        let handler = automation.handlers[number]
+        guard automation.lines[place, default: []].count < handler.most else {
+            return emit(automation, .log(level: "warning", message: "a call of a handler was dropped: \(handler.most) stand in line ('max')"))
+        }
+        automation.lines[place, default: []].append(.init(arguments: arguments, captures: captures))
+    }
+
+    private func begin(
+        _ automation: Automation, _ number: Int, _ key: String, _ arguments: CallArguments, _ captures: [(name: String, value: String)]
+    ) {
+        let function = automation.handlers[number].function
+        execute(newRun(number, key, captures), of: automation) { () throws(LuaFailure) in
+            try automation.lua.start(function) { writer in
+                switch arguments {
+                case .none: break
+                case .reading(let reading): reading.write(writer, captures: captures, world: world)
+                case .document(let document): writer.value(document)
+                }
+            }
+        }
+    }
+
+    /// Runs a part of a call, up to its next wait or its end.
+    func execute(_ run: HandlerRun, of automation: Automation, _ body: () throws(LuaFailure) -> LuaThread?) {
+        automation.current = run
+        automation.runs += 1
+        defer { automation.current = nil }
+        do throws(LuaFailure) {
+            run.thread = try body()
+        } catch {
+            automation.current = nil
+            // First of all: its thread is dead, and must not be given up once more.
+            let waited = automation.forget(run)
+            markChanged(automation)
+            fault(automation, error)
+            if waited { letNextIn(behind: run, of: automation) }
+            return
+        }
+        markChanged(automation)
+        guard run.thread != nil else { return end(run, of: automation) }
+        guard automation.waiting[run.number] == nil else { return }
+        automation.waiting[run.number] = run
+        if let handler = run.handler { automation.byKey[.init(handler: handler, key: run.key), default: []].append(run.number) }
+    }
+
+    func resume(_ run: HandlerRun, of automation: Automation, _ write: (LuaWriter) -> Void) {
+        guard let thread = run.thread else { return }
+        run.waits += 1
+        guard mayRun(automation) else { return cancel(run, of: automation) }
+        execute(run, of: automation) { () throws(LuaFailure) in try automation.lua.resume(thread, write) }
+    }
+
+    private func end(_ run: HandlerRun, of automation: Automation) {
+        if automation.forget(run) { letNextIn(behind: run, of: automation) }
+    }
+
+    /// Begins what stands in line behind a call that has ended, until one of them waits.
+    private func letNextIn(behind run: HandlerRun, of automation: Automation) {
+        guard let handler = run.handler else { return }
+        let place = Automation.RunKey(handler: handler, key: run.key)
+        while automation.byKey[place] == nil, let next = automation.takeFromLine(place), mayRun(automation) {
+            begin(automation, handler, run.key, next.arguments, next.captures)
+        }
+    }
+
+    func cancel(_ run: HandlerRun, of automation: Automation) {
+        if let thread = run.thread { automation.lua.drop(thread) }
+        _ = automation.forget(run)
+    }
+
+    // MARK: Waits
+
+    /// Waiting calls that a message on a topic may end, oldest first.
+    func waiters(for topic: String) -> [(Automation, HandlerRun)] {
+        var found: [(Automation, HandlerRun)] = []
+        for automation in automations where !automation.waiting.isEmpty {
+            guard automation.messageWaits > 0 else { continue }
+            for run in automation.waiting.values {
+                guard case .message(let wait) = run.wait else { continue }
+                if wait.topic.map({ $0 == topic }) ?? wait.filter.matches(topic) { found.append((automation, run)) }
+            }
+        }
+        return found.sorted { $0.1.number < $1.1.number }
+    }
+
+    func offer(_ reading: Reading, to run: HandlerRun, of automation: Automation) {
+        guard automation.waiting[run.number] === run, case .message(let wait) = run.wait else { return }
+        let captures = wait.filter.captures(in: reading.topic) ?? []
+        if let condition = wait.condition {
+            let others = captures.map { LuaValue.Member($0.name, .string($0.value)) } + [.init("topic", .string(reading.topic))]
+            guard condition.isTrue(reading.members.members + others) else { return }
+        }
+        run.wait = .time
+        automation.messageWaits -= 1
+        resume(run, of: automation) { reading.write($0, captures: captures, world: world) }
+    }
+
+    func answer(_ request: Int64, _ failure: String?) {
+        for automation in automations {
+            for run in automation.waiting.values {
+                guard case .request(request) = run.wait else { continue }
+                run.wait = .time
+                return resume(run, of: automation) { writer in
+                    if let failure {
+                        writer.nothing()
+                        writer.string(failure)
+                    } else {
+                        writer.bool(true)
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Faults
+
+    /// Reports a fault, and lets the script rest when it was one too many.
+    func fault(_ automation: Automation, _ failure: LuaFailure) {
+        var fault = ScriptFault(failure)
+        automation.recentFaults = automation.recentFaults.filter { now - $0 < 60_000_000_000 } + [now]
+        if let last = automation.lastFaultAt, now - last > 600_000_000_000 { automation.rest = Automation.firstRest }
+        automation.lastFaultAt = now
+        if automation.recentFaults.count >= settings.faultsToDisable {
+            let end = now + automation.rest
+            automation.rest = min(automation.rest * 2, Automation.longestRest)
+            automation.disabledUntil = end
+            fault.disabledUntil = end
+            for run in automation.waiting.values.sorted(by: { $0.number < $1.number }) { cancel(run, of: automation) }
+            automation.lines = [:]
+            addTimer(end, automation, .enable)
+        }
+        automation.lastFault = fault
+        emit(automation, .fault(fault))
+    }
+
+    // MARK: State
+
+    /// State is stored a second after it may have changed, so that a busy script writes once a second.
+    private func markChanged(_ automation: Automation) {
+        guard !automation.flushIsDue else { return }
+        automation.flushIsDue = true
+        addTimer(now + 1_000_000_000, automation, .flush)
+    }
+
+    func flush(_ automation: Automation) {
+        automation.flushIsDue = false
+        guard !automation.hasFailed else { return }
+        do throws(LuaFailure) {
+            let state = try automation.lua.get("state").document
+            guard state != automation.storedState else { return }
+            automation.storedState = state
+            keep(automation, "state/\(automation.name)", state)
+        } catch {
+            fault(automation, LuaFailure(file: automation.file, line: 0, message: "the state cannot be stored: \(error.message)"))
+        }
+    }
+
+    /// Stores a document, and remembers it for the next load.
+    func keep(_ automation: Automation, _ id: String, _ document: Document?) {
+        note(id, document)
+        emit(automation, .store(id: id, document))
+    }
+}

@@ -1,0 +1,314 @@
+internal import HeapModule
+public import RuleEngine
+
+/// All automations of an installation as one machine: inputs and instants in, effects out.
+public final class AutomationRuntime: ScriptRuntime {
+    let settings: AutomationSettings
+    let world: ScriptWorld
+    /// In the order of their files' names.
+    var automations: [Automation] = []
+    var now = Instant.distantPast
+    var effects: [ScriptEffect] = []
+    var timers = Heap<ScriptTimer>()
+    private var nextTimer: Int64 = 0
+    private var nextRun: Int64 = 0
+    private var nextRequest: Int64 = 0
+    /// What was stored of scripts, until a script of that name is loaded.
+    private var restored: [String: Document] = [:]
+    /// Handlers that want a topic; grows with topics, is thrown away when it is large or scripts change.
+    private var routes: [String: [Route]] = [:]
+    /// The last payload of each topic, when some script asks for it.
+    var latest: [String: Reading] = [:]
+    var keepsLatest = false
+    /// Filters of `wait_for` that no handler's filter covers.
+    var waitFilters: [TopicFilter] = []
+    public private(set) var undecodable: UInt64 = 0
+
+    private struct Route {
+        var automation: Automation
+        var handler: Int
+        var captures: [(name: String, value: String)]
+        var takesRetained: Bool
+    }
+    private static let mostRoutes = 100_000
+    static let mostLatest = 10_000
+
+    public init(settings: AutomationSettings = AutomationSettings(), world: ScriptWorld = ScriptWorld()) {
+        self.settings = settings
+        self.world = world
+    }
+
+    // MARK: Loading
+
+    /// Takes up what was stored, before scripts are loaded.
+    public func restore(_ documents: [(id: String, document: Document)]) {
+        for (id, document) in documents { restored[id] = document }
+    }
+
+    /// Loads a script, or loads it again: handlers that wait are given up, `state` is kept. The fault is an effect too.
+    ///
+    /// - Parameter reason: what `on_start` is told: `start`, `reload` or `recovery`.
+    @discardableResult
+    public func load(file: String, text: String, reason: String = "start", at instant: Instant) -> ScriptFault? {
+        now = max(now, instant)
+        let old = automations.firstIndex { $0.file == file }
+        if let old {
+            flush(automations[old])
+            stop(automations[old])
+        }
+        let automation = Automation(file: file, text: text, settings: settings)
+        if text.contains("latest") { keepsLatest = true }
+        if let old { automations[old] = automation } else { automations.append(automation) }
+        automations.sort { $0.file.utf8.lexicographicallyPrecedes($1.file.utf8) }
+        routes = [:]
+        let fault = start(automation, reason)
+        emit(automation, .subscriptionsChanged)
+        return fault
+    }
+
+    /// Takes a script away; its state stays stored.
+    public func remove(file: String, at instant: Instant) {
+        now = max(now, instant)
+        guard let place = automations.firstIndex(where: { $0.file == file }) else { return }
+        flush(automations[place])
+        stop(automations[place])
+        emit(automations[place], .subscriptionsChanged)
+        automations.remove(at: place)
+        routes = [:]
+    }
+
+    /// Calls `on_stop` of every script and stores their states.
+    public func stop(at instant: Instant) {
+        now = max(now, instant)
+        for automation in automations {
+            callAll(automation, .none) { if case .stop = $0 { true } else { false } }
+            flush(automation)
+        }
+    }
+
+    private func start(_ automation: Automation, _ reason: String) -> ScriptFault? {
+        define(automation)
+        automation.isLoading = true
+        var failure: LuaFailure?
+        do throws(LuaFailure) {
+            try automation.lua.load(automation.text, name: automation.file)
+        } catch {
+            failure = error
+        }
+        automation.isLoading = false
+        if failure == nil, let other = automations.first(where: { $0 !== automation && $0.name == automation.name }) {
+            failure = LuaFailure(
+                file: automation.file, line: 1, message: "automations' names must be unique: '\(automation.name)' is the one of \(other.file)")
+        }
+        if let failure {
+            automation.hasFailed = true
+            automation.handlers = []
+            let fault = ScriptFault(failure)
+            automation.lastFault = fault
+            emit(automation, .fault(fault))
+            return fault
+        }
+        takeUp(automation)
+        startClocks(automation)
+        callAll(automation, .document(.string(reason))) { if case .start = $0 { true } else { false } }
+        return nil
+    }
+
+    /// State and durable timers, under the name that the script has given itself.
+    private func takeUp(_ automation: Automation) {
+        if let state = restored["state/\(automation.name)"] {
+            automation.storedState = state
+            automation.lua.set("state", LuaValue(state))
+        }
+        let prefix = "schedule/\(automation.name)/"
+        for (id, document) in restored.sorted(by: { $0.key < $1.key }) where id.hasPrefix(prefix) {
+            guard let at = document["at"]?.int, let name = document["name"]?.string else { continue }
+            if let number = Int64(id.dropFirst(prefix.count)) { automation.nextSchedule = max(automation.nextSchedule, number + 1) }
+            addTimer(Instant(nanoseconds: at), automation, .schedule(id: id, name: name, data: document["data"] ?? .null))
+        }
+    }
+
+    private func startClocks(_ automation: Automation) {
+        for (number, handler) in automation.handlers.enumerated() {
+            switch handler.trigger {
+            case .every(let nanoseconds): addTimer(now + nanoseconds, automation, .every(handler: number))
+            case .cron: scheduleCron(automation, number)
+            default: break
+            }
+        }
+    }
+
+    func scheduleCron(_ automation: Automation, _ number: Int) {
+        guard case .cron(let expression) = automation.handlers[number].trigger,
+            let next = expression.next(after: now, in: settings.surroundings.timeZone)
+        else { return }
+        addTimer(next, automation, .every(handler: number))
+    }
+
+    /// Nothing of it runs any more.
+    private func stop(_ automation: Automation) {
+        for run in automation.waiting.values { if let thread = run.thread { automation.lua.drop(thread) } }
+        automation.waiting = [:]
+        automation.byKey = [:]
+        automation.lines = [:]
+        automation.hasFailed = true
+    }
+
+    /// What is stored of scripts from now on.
+    func note(_ id: String, _ document: Document?) { restored[id] = document }
+
+    // MARK: What the outside sees
+
+    public struct Status: Sendable {
+        public var name: String
+        public var file: String
+        public var description: String
+        /// `running`, `disabled` or `failed`.
+        public var state: String
+        public var lastFault: ScriptFault?
+        public var runs: Int
+        public var waiting: Int
+        public var memory: Int
+    }
+
+    public var statuses: [Status] {
+        automations.map { automation in
+            Status(
+                name: automation.name, file: automation.file, description: automation.description,
+                state: automation.hasFailed ? "failed" : automation.disabledUntil != nil ? "disabled" : "running",
+                lastFault: automation.lastFault, runs: automation.runs, waiting: automation.waiting.count, memory: automation.lua.memory)
+        }
+    }
+
+    /// What a script's `state` holds now.
+    public func state(of name: String) -> Document? {
+        automations.first { $0.name == name }.flatMap { try? $0.lua.get("state").document }
+    }
+
+    public var subscriptions: [TopicSubscription] {
+        let filters = automations.filter { !$0.hasFailed }.flatMap { automation in
+            automation.handlers.compactMap { if case .reading(let filter, _) = $0.trigger { filter } else { nil } }
+        }
+        return (filters + waitFilters).map { TopicSubscription(filter: $0) }
+    }
+
+    public func takeEffects() -> [ScriptEffect] {
+        defer { effects = [] }
+        return effects
+    }
+
+    func emit(_ automation: Automation, _ kind: ScriptEffect.Kind) {
+        effects.append(ScriptEffect(at: now, automation: automation.name, kind))
+    }
+
+    // MARK: Inputs
+
+    public func apply(_ input: ScriptInput, at instant: Instant) {
+        now = max(now, instant)
+        switch input {
+        case .reading(let topic, let payload, let isRetained): take(topic, payload, isRetained)
+        case .transition(let transition): take(transition)
+        case .answer(let request, let failure): answer(request, failure)
+        case .action(let name, let function, let alert): act(name, function, alert)
+        }
+    }
+
+    private func take(_ topic: String, _ payload: [UInt8], _ isRetained: Bool) {
+        let routes = routes(of: topic)
+        let waiters = isRetained ? [] : waiters(for: topic)
+        guard !routes.isEmpty || !waiters.isEmpty || keepsLatest else { return }
+        guard let reading = Reading(topic: topic, payload: payload, isRetained: isRetained, at: now) else {
+            undecodable += 1
+            return
+        }
+        if keepsLatest, latest.count < Self.mostLatest || latest[topic] != nil { latest[topic] = reading }
+        for (automation, run) in waiters { offer(reading, to: run, of: automation) }
+        for route in routes where !isRetained || route.takesRetained {
+            call(route.automation, route.handler, .reading(reading), captures: route.captures)
+        }
+    }
+
+    private func routes(of topic: String) -> [Route] {
+        if let known = routes[topic] { return known }
+        var found: [Route] = []
+        for automation in automations where !automation.hasFailed {
+            for (number, handler) in automation.handlers.enumerated() {
+                guard case .reading(let filter, let takesRetained) = handler.trigger, let captures = filter.captures(in: topic) else {
+                    continue
+                }
+                found.append(Route(automation: automation, handler: number, captures: captures, takesRetained: takesRetained))
+            }
+        }
+        if routes.count >= Self.mostRoutes { routes = [:] }
+        routes[topic] = found
+        return found
+    }
+
+    private func take(_ transition: AlertTransition) {
+        let alert = transition.alert
+        guard !alert.isShadow else { return }
+        let document = alert.scriptDocument
+        for automation in automations {
+            callAll(automation, .document(document)) { trigger in
+                guard case .alert(let name, let state) = trigger else { return false }
+                return (name == "*" || name == alert.rule.alert) && (state.map { $0 == alert.state.rawValue } ?? true)
+            }
+        }
+    }
+
+    private func act(_ name: String, _ function: String, _ alert: AlertRecord) {
+        guard let automation = automations.first(where: { $0.name == name }), !automation.hasFailed else {
+            let fault = ScriptFault(
+                file: "", line: 0, message: "an action of \(alert.rule) wants '\(name).\(function)', and there is no automation '\(name)'", limit: nil)
+            effects.append(ScriptEffect(at: now, automation: name, .fault(fault)))
+            return
+        }
+        guard mayRun(automation) else { return }
+        let run = newRun(nil, "", [])
+        execute(run, of: automation) { () throws(LuaFailure) in
+            try automation.lua.start(global: function) { $0.value(alert.scriptDocument) }
+        }
+    }
+
+    /// Calls every handler of a script with the trigger.
+    func callAll(_ automation: Automation, _ arguments: CallArguments, where isMeant: (Handler.Trigger) -> Bool) {
+        for (number, handler) in automation.handlers.enumerated() where isMeant(handler.trigger) {
+            call(automation, number, arguments, captures: [])
+        }
+    }
+
+    // MARK: Numbers
+
+    func newRun(_ handler: Int?, _ key: String, _ captures: [(name: String, value: String)]) -> HandlerRun {
+        nextRun += 1
+        return HandlerRun(number: nextRun, handler: handler, key: key, captures: captures)
+    }
+
+    func newRequest() -> Int64 {
+        nextRequest += 1
+        return nextRequest
+    }
+
+    func addTimer(_ due: Instant, _ automation: Automation, _ kind: ScriptTimer.Kind) {
+        nextTimer += 1
+        timers.insert(ScriptTimer(due: due, number: nextTimer, automation: automation, kind: kind))
+    }
+}
+
+extension ScriptFault {
+    init(_ failure: LuaFailure) {
+        self.init(
+            file: failure.file, line: failure.line, message: failure.message, limit: failure.limit?.rawValue, traceback: failure.traceback)
+    }
+}
+
+extension AlertRecord {
+    /// The table that handlers get.
+    var scriptDocument: Document {
+        [
+            "alertname": .string(rule.alert), "group": .string(rule.group), "state": .string(state.rawValue), "labels": Document(labels),
+            "annotations": Document(annotations), "value": value, "level": Document(level), "id": .string(id),
+            "device": Document(device), "active_at": .instant(activeAt), "changed_at": .instant(changedAt), "reason": .string(reason.rawValue),
+        ]
+    }
+}

@@ -1,0 +1,72 @@
+internal import HeapModule
+public import RuleEngine
+
+/// Something that happens to a script by time alone.
+struct ScriptTimer: Comparable {
+    enum Kind {
+        case every(handler: Int)
+        /// The end of a wait; late when the call has waited anew since.
+        case wake(run: Int64, wait: Int)
+        case after(LuaFunction)
+        case schedule(id: String, name: String, data: Document)
+        /// State that was changed is stored.
+        case flush
+        case enable
+    }
+    var due: Instant
+    var number: Int64
+    /// Gone scripts leave timers behind, which find that it has failed.
+    var automation: Automation
+    var kind: Kind
+
+    static func < (left: ScriptTimer, right: ScriptTimer) -> Bool { (left.due, left.number) < (right.due, right.number) }
+    static func == (left: ScriptTimer, right: ScriptTimer) -> Bool { left.number == right.number }
+}
+
+extension AutomationRuntime {
+    public var nextDue: Instant? { timers.min?.due }
+
+    public func advance(to instant: Instant, most: Int = .max) -> Bool {
+        var left = most
+        while let next = timers.min, next.due <= instant {
+            guard left > 0 else { return true }
+            left -= 1
+            _ = timers.popMin()
+            now = max(now, next.due)
+            run(next)
+        }
+        now = max(now, instant)
+        return false
+    }
+
+    private func run(_ timer: ScriptTimer) {
+        let automation = timer.automation
+        guard !automation.hasFailed else { return }
+        switch timer.kind {
+        case .every(let number):
+            switch automation.handlers[number].trigger {
+            case .every(let nanoseconds): addTimer(timer.due + nanoseconds, automation, timer.kind)
+            default: scheduleCron(automation, number)
+            }
+            call(automation, number, .none, captures: [])
+        case .wake(let number, let wait):
+            guard let run = automation.waiting[number], run.waits == wait else { return }
+            // A wait for a message has run out, or time is all it waited for.
+            if case .message = run.wait { automation.messageWaits -= 1 }
+            run.wait = .time
+            resume(run, of: automation) { $0.nothing() }
+        case .after(let function):
+            automation.pendingFunctions -= 1
+            defer { automation.lua.release(function) }
+            guard mayRun(automation) else { return }
+            execute(newRun(nil, "", []), of: automation) { () throws(LuaFailure) in try automation.lua.start(function) { _ in } }
+        case .schedule(let id, let name, let data):
+            keep(automation, id, nil)
+            callAll(automation, .document(data)) { if case .schedule(name) = $0 { true } else { false } }
+        case .flush: flush(automation)
+        case .enable:
+            automation.disabledUntil = nil
+            automation.recentFaults = []
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import ArgumentParser
+import Foundation
+import LuaScripting
+import RuleEngine
+
+struct LuaCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lua", abstract: "Try automations.", subcommands: [LuaRunCommand.self, LuaREPLCommand.self])
+}
+
+struct LuaRunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run one automation in virtual time and show what it does, in order.",
+        discussion: "The readings come one a second, from the start on. Exit status 1 when the script failed.")
+
+    @Argument(help: "The script.") var file: String
+    @Option(help: "A topic and a payload, with a space between them. May be given again.") var reading: [String] = []
+    @Option(name: .customLong("for"), help: "How long it goes on after the last reading.") var duration = "0"
+    @Option(help: "Where virtual time begins (RFC 3339).") var start = "1970-01-01T00:00:00Z"
+    @Flag(help: "One JSON object a line.") var json = false
+    @Option(help: "The configuration file.") var config: String?
+
+    func run() throws {
+        guard let after = Duration(ruleText: duration) else { throw wrong("'--for' must be a duration, such as 5m") }
+        guard let begin = Instant(rfc3339: start) else { throw wrong("'--start' must be an instant such as 2026-03-01T12:00:00Z") }
+        let readings = try reading.map { text -> (String, [UInt8]) in
+            guard let space = text.firstIndex(of: " "), space > text.startIndex else {
+                throw wrong("'--reading' must be a topic and a payload with a space between them, not '\(text)'")
+            }
+            return (String(text[..<space]), Array(text[text.index(after: space)...].utf8))
+        }
+        guard let bytes = FileManager.default.contents(atPath: file) else { throw wrong("'\(file)' cannot be read") }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw wrong("'\(file)' is no UTF-8") }
+        var settings = AutomationSettings()
+        settings.surroundings = try ConfigurationOptions.load(config, flags: []).surroundings
+        var hasFailed = false
+        let rehearsal = Rehearsal(settings: settings) { effect in
+            if case .fault = effect.kind { hasFailed = true }
+            show(effect, text)
+        }
+        rehearsal.load(file: file, text: text, at: begin)
+        var now = begin
+        for (number, reading) in readings.enumerated() {
+            now = begin + Int64(number) * 1_000_000_000
+            rehearsal.apply(.reading(topic: reading.0, payload: reading.1, isRetained: false), at: now)
+        }
+        rehearsal.end(at: now + after.inNanoseconds)
+        if hasFailed { throw Ending(1) }
+    }
+
+    private func wrong(_ message: String) -> Ending {
+        Output.talk("error: \(message)")
+        return Ending(2)
+    }
+
+    private func show(_ effect: ScriptEffect, _ source: String) {
+        guard let (name, content) = effect.kind.shown else { return }
+        if json {
+            Output.result(Document.object([.init("at", .instant(effect.at)), .init(name, content)]).json)
+        } else if case .fault(let fault) = effect.kind {
+            let failure = LuaFailure(file: fault.file, line: fault.line, message: fault.message, traceback: fault.traceback)
+            Output.result("\(effect.at) error")
+            Output.result(failure.text(source: source))
+        } else {
+            Output.result("\(effect.at) \(name) \(content.json)")
+        }
+    }
+}
+
+extension ScriptEffect.Kind {
+    /// The member of a line of `lua run`, and what it holds; nil for what is not shown.
+    var shown: (name: String, content: Document)? {
+        switch self {
+        case .publish(let topic, let payload, let qos, let retain):
+            var members: [Document.Member] = [
+                .init("topic", .string(topic)), .init("payload", .string(String(decoding: payload, as: UTF8.self))),
+            ]
+            if qos > 0 { members.append(.init("qos", .int(Int64(qos)))) }
+            if retain { members.append(.init("retain", true)) }
+            return ("publish", .object(members))
+        case .notify(let receiver, let content):
+            return ("notify", .object([.init("receiver", .string(receiver))] + (content.members ?? [])))
+        case .log(let level, let message): return ("log", ["level": .string(level), "message": .string(message)])
+        case .setConfig(_, let device, let patch): return ("set_config", ["device": .string(device), "patch": patch])
+        case .fault(let fault):
+            return (
+                "error",
+                [
+                    "file": .string(fault.file), "line": .int(Int64(fault.line)), "message": .string(fault.message),
+                    "limit": Document(fault.limit),
+                ]
+            )
+        case .store, .subscriptionsChanged: return nil
+        }
+    }
+}
+
+struct LuaREPLCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "repl", abstract: "Type Lua as automations see it; each line is run at once.",
+        discussion: "A line that is an expression shows its values. Ends at the end of input.")
+
+    func run() throws {
+        let rehearsal = Rehearsal { effect in
+            if case .log(_, let message) = effect.kind { return Output.result(message) }
+            if let (name, content) = effect.kind.shown { Output.result("\(name) \(content.json)") }
+        }
+        rehearsal.load(file: "repl", text: "", at: .wallClock)
+        let isTerminal = isatty(0) != 0
+        while true {
+            if isTerminal { try? FileHandle.standardError.write(contentsOf: Data("> ".utf8)) }
+            guard let line = readLine() else { return }
+            do throws(LuaFailure) {
+                let values = try rehearsal.evaluate(line, at: .wallClock)
+                if !values.isEmpty { Output.result(values.map(Self.text).joined(separator: "\t")) }
+            } catch {
+                Output.talk("error: \(error)")
+            }
+        }
+    }
+
+    private static func text(_ value: LuaValue) -> String {
+        switch value {
+        case .none: "nil"
+        case .string(let text): text
+        case .array, .object: value.document.json
+        default: value.payload.map { String(decoding: $0, as: UTF8.self) } ?? value.typeName
+        }
+    }
+}
