@@ -307,6 +307,8 @@ static int prepare_resume(lua_State *L) {
 static int finish(lua_State *L) {
     run *r = run_at_hand(L);
     sandbox *s = r->s;
+    // What a host function was called with may stand there.
+    s->output_count = 0;
     if (r->results > 0) {
         luaL_checkstack(L, r->results, "too many results");
         int base = lua_gettop(L);

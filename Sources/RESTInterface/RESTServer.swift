@@ -42,6 +42,7 @@ public struct RESTServer: Service, CustomStringConvertible {
         let turns = Turns()
         let routes =
             HealthRoutes(operations: operations).routes + RuleRoutes(operations: operations).routes
+            + AutomationRoutes(operations: operations).routes
             + GroupRoutes(operations: operations).routes
             + AlertRoutes(operations: operations).routes + DeviceRoutes(operations: operations, turns: turns).routes
             + ProfileRoutes(operations: operations, turns: turns).routes + VariableRoutes(operations: operations).routes

@@ -30,6 +30,11 @@ public protocol ServerOperations: Sendable {
     /// Reads the rule files again, as SIGHUP does: all or nothing.
     func reload() async throws(StoreFailure) -> ReloadOutcome
 
+    // MARK: Automations
+
+    /// Every automation, by its file's name.
+    func automations() async -> [AutomationStatus]
+
     // MARK: Alerts
 
     /// Alerts that are not inactive, and resolved ones that are still kept, as far as `filter.matches` them. Implementations apply the filter where

@@ -55,8 +55,9 @@ final class WireConnection: Sendable {
 
     init(descriptor: Int32) {
         self.descriptor = descriptor
-        var limit = timeval(tv_sec: 15, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        // A `timeval`, whose Swift name belongs to whichever C module was seen first.
+        var limit: (Int, Int) = (15, 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout.size(ofValue: limit)))
     }
 
     convenience init(port: UInt16) throws {

@@ -21,7 +21,8 @@ final class Stage {
         case .publish(let topic, let payload, _, _): lines.append("\(second) \(topic) \(String(decoding: payload, as: UTF8.self))")
         case .notify(let receiver, let content): lines.append("\(second) notify \(receiver) \(content.json)")
         case .log(let level, let message): lines.append("\(second) \(level) \(message)")
-        case .fault(let fault): lines.append("\(second) fault \(fault.line) \(fault.message)\(fault.disabledUntil == nil ? "" : " disabled")")
+        case .fault(let fault):
+            lines.append("\(second) fault \(fault.line) \(fault.message)\(fault.disabledUntil == nil ? "" : " disabled")")
         case .setConfig(_, let device, let patch): lines.append("\(second) config \(device) \(patch.json)")
         case .store(let id, let document): lines.append("\(second) store \(id) \(document?.json ?? "-")")
         case .subscriptionsChanged: break
@@ -191,7 +192,8 @@ final class Stage {
         #expect(
             stage.published == [
                 #"60 config x {"gone":null,"max":5}"#, "60 a true", #"60 b {"max":5}"#, "60 c 4", "60 d true", "60 e there is no 'a'",
-                #"60 f {"list":[1,2],"text":"ü"}2.5"#, "60 g aMOkbGxvhi", "60 h 1970-01-01T00:01:00.000Z !Thu Jan  1 00:00:00 19701770120000",
+                #"60 f {"list":[1,2],"text":"ü"}2.5"#, "60 g aMOkbGxvhi",
+                "60 h 1970-01-01T00:01:00.000Z !Thu Jan  1 00:00:00 19701770120000",
                 "60 i 7nil", "60 j true1", "60 k http.get: is not available in this version",
             ])
     }
@@ -200,10 +202,19 @@ final class Stage {
         ("automation {}:on_reading('a/#/b', function() end)", 1, "on_reading: 'a/#/b': '#' must be the last level"),
         ("\nautomation { name = 'a b' }", 2, "automation: 'name' must be letters, digits, '-' and '_'"),
         ("automation {}:on_reading('a', 5)", 1, "on_reading: wants a function"),
-        ("automation {}:on_reading('a', print, { key = 'x' })", 1, "on_reading: 'key' must name a capture of the filter: there is no '{x}'"),
+        (
+            "automation {}:on_reading('a', print, { key = 'x' })", 1,
+            "on_reading: 'key' must name a capture of the filter: there is no '{x}'"
+        ),
         ("automation {}:on_reading('a', print, { mode = 'x' })", 1, "on_reading: 'mode' must be single, restart, queued or parallel"),
-        ("automation {}:on_reading('a', print, { qos = 1 })", 1, "on_reading: there is no option 'qos': there are mode, key, max and retained"),
-        ("automation {}:on_alert('A', 'burning', print)", 1, "on_alert: the state must be one of inactive, pending, firing, recovering, resolved, nodata"),
+        (
+            "automation {}:on_reading('a', print, { qos = 1 })", 1,
+            "on_reading: there is no option 'qos': there are mode, key, max and retained"
+        ),
+        (
+            "automation {}:on_alert('A', 'burning', print)", 1,
+            "on_alert: the state must be one of inactive, pending, firing, recovering, resolved, nodata"
+        ),
         ("every('1ms', print)", 1, "every: wants a duration of at least 100ms, such as \"15m\""),
         ("sleep '1s'", 1, "sleep: only a handler can wait, not the file while it is read"),
         ("local x = = 1", 1, "unexpected symbol near '='"),

@@ -98,6 +98,13 @@ import Testing
         #expect(try state.load("return 7", name: "a.lua") == [.int(7)])
     }
 
+    @Test func `a run without results has none, whatever host functions were called with`() throws {
+        let state = LuaState()
+        state.define("host") { _ in .nothing }
+        #expect(try state.load("host(1, 2)", name: "a.lua") == [])
+        #expect(try state.load("return host(1, 2)", name: "a.lua") == [])
+    }
+
     @Test func `a handler waits without a thread, and goes on with what its wait gives`() throws {
         let state = LuaState()
         var functions: [LuaFunction] = []

@@ -31,6 +31,9 @@ actor FakeOperations: ServerOperations {
 
     func rules() -> [RuleStatus] { ruleStatuses }
     func rule(group: String, name: String) -> RuleStatus? { ruleStatuses.first { $0.group == group && $0.name == name } }
+    func automations() -> [AutomationStatus] {
+        [AutomationStatus(name: "vent", file: "rules/automations/vent.lua", state: "running", runs: 3, waiting: 1, memory: 20_000)]
+    }
     func groups() -> [GroupText] { Array(groupTexts.values) }
     func group(named name: String) -> GroupText? { groupTexts[name] }
 

@@ -50,7 +50,8 @@ extension AutomationRuntime {
         let place = Automation.RunKey(handler: number, key: key)
         let handler = automation.handlers[number]
         guard automation.lines[place, default: []].count < handler.most else {
-            return emit(automation, .log(level: "warning", message: "a call of a handler was dropped: \(handler.most) stand in line ('max')"))
+            return emit(
+                automation, .log(level: "warning", message: "a call of a handler was dropped: \(handler.most) stand in line ('max')"))
         }
         automation.lines[place, default: []].append(.init(arguments: arguments, captures: captures))
     }

@@ -98,7 +98,8 @@ public final class AutomationRuntime: ScriptRuntime {
         automation.isLoading = false
         if failure == nil, let other = automations.first(where: { $0 !== automation && $0.name == automation.name }) {
             failure = LuaFailure(
-                file: automation.file, line: 1, message: "automations' names must be unique: '\(automation.name)' is the one of \(other.file)")
+                file: automation.file, line: 1,
+                message: "automations' names must be unique: '\(automation.name)' is the one of \(other.file)")
         }
         if let failure {
             automation.hasFailed = true
@@ -259,7 +260,8 @@ public final class AutomationRuntime: ScriptRuntime {
     private func act(_ name: String, _ function: String, _ alert: AlertRecord) {
         guard let automation = automations.first(where: { $0.name == name }), !automation.hasFailed else {
             let fault = ScriptFault(
-                file: "", line: 0, message: "an action of \(alert.rule) wants '\(name).\(function)', and there is no automation '\(name)'", limit: nil)
+                file: "", line: 0, message: "an action of \(alert.rule) wants '\(name).\(function)', and there is no automation '\(name)'",
+                limit: nil)
             effects.append(ScriptEffect(at: now, automation: name, .fault(fault)))
             return
         }
@@ -308,7 +310,8 @@ extension AlertRecord {
         [
             "alertname": .string(rule.alert), "group": .string(rule.group), "state": .string(state.rawValue), "labels": Document(labels),
             "annotations": Document(annotations), "value": value, "level": Document(level), "id": .string(id),
-            "device": Document(device), "active_at": .instant(activeAt), "changed_at": .instant(changedAt), "reason": .string(reason.rawValue),
+            "device": Document(device), "active_at": .instant(activeAt), "changed_at": .instant(changedAt),
+            "reason": .string(reason.rawValue),
         ]
     }
 }

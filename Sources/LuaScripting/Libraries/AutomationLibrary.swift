@@ -101,7 +101,9 @@ extension AutomationRuntime {
     private static func set(_ option: LuaValue.Member, of handler: inout Handler, _ captures: [String]) -> String? {
         switch option.name {
         case "mode":
-            guard let mode = option.value.text.flatMap(Handler.Mode.init) else { return "'mode' must be single, restart, queued or parallel" }
+            guard let mode = option.value.text.flatMap(Handler.Mode.init) else {
+                return "'mode' must be single, restart, queued or parallel"
+            }
             handler.mode = mode
         case "key":
             let names = option.value.text.map { [$0] } ?? option.value.elements?.compactMap(\.text) ?? []

@@ -16,7 +16,9 @@ extension AutomationRuntime {
         }
         define(automation, "cel.compile") { _, automation, call in
             guard let text = call[0].text else { return .raise("wants an expression") }
-            guard automation.compiled.count < 1000 else { return .raise("a script may compile 1000 expressions; keep what 'compile' gives") }
+            guard automation.compiled.count < 1000 else {
+                return .raise("a script may compile 1000 expressions; keep what 'compile' gives")
+            }
             do throws(CELCondition.Mistake) {
                 automation.compiled.append(try automation.condition(text))
             } catch {

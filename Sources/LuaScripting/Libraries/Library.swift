@@ -49,7 +49,8 @@ extension AutomationRuntime {
         guard automation.outputs > rate * 10 else { return nil }
         return .exceed(
             .outputRate,
-            "output rate limit: a script may put out \(settings.outputsPerSecond) things a second (ten seconds' worth at once), and this one has")
+            "output rate limit: a script may put out \(settings.outputsPerSecond) things a second (ten seconds' worth at once), and this one has"
+        )
     }
 }
 
@@ -62,7 +63,11 @@ extension LuaValue {
     /// Of a duration: its text, or a number of seconds; at least a millisecond, at most 100 years.
     var nanoseconds: Int64? {
         let nanoseconds: Double?
-        if let text { nanoseconds = Duration(ruleText: text).map { Double($0.inNanoseconds) } } else { nanoseconds = number.map { $0 * 1e9 } }
+        if let text {
+            nanoseconds = Duration(ruleText: text).map { Double($0.inNanoseconds) }
+        } else {
+            nanoseconds = number.map { $0 * 1e9 }
+        }
         guard let nanoseconds, nanoseconds >= 0, nanoseconds <= 3.2e18 else { return nil }
         return max(1_000_000, Int64(nanoseconds))
     }

@@ -40,6 +40,7 @@ extension AutomationRuntime {
     }
 
     private static func isTopic(_ topic: String) -> Bool {
-        !topic.isEmpty && topic.utf8.count <= 65_535 && !topic.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }
+        !topic.isEmpty && topic.utf8.count <= 65_535
+            && !topic.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }
     }
 }

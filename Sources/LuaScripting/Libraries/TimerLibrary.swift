@@ -10,7 +10,8 @@ extension AutomationRuntime {
                 automation.lua.release(function)
                 return .exceed(
                     .waitingHandlers,
-                    "waiting handlers limit: \(runtime.settings.waitingHandlers) functions of 'after' wait already, as many as a script may have")
+                    "waiting handlers limit: \(runtime.settings.waitingHandlers) functions of 'after' wait already, as many as a script may have"
+                )
             }
             automation.pendingFunctions += 1
             runtime.addTimer(runtime.now + nanoseconds, automation, .after(function))

@@ -61,7 +61,8 @@ extension AutomationRuntime {
         guard call.mayWait, let run = automation.current else {
             return .raise(
                 automation.isLoading
-                    ? "only a handler can wait, not the file while it is read" : "it is not possible to wait here: a C function is in between")
+                    ? "only a handler can wait, not the file while it is read"
+                    : "it is not possible to wait here: a C function is in between")
         }
         guard automation.waiting.count < settings.waitingHandlers || automation.waiting[run.number] != nil else {
             return .exceed(

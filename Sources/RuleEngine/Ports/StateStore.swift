@@ -9,6 +9,8 @@ public enum StateCollection: String, CaseIterable, Sendable {
     case variables
     /// Rule groups made through the API.
     case ruleGroups = "rule_groups"
+    /// State and durable timers of automations.
+    case scripts
     /// What the server keeps about itself: installation id, subscribed filters.
     case server
 }

@@ -32,6 +32,20 @@ final class Directory: Sendable {
         }
     }
 
+    /// A device with what is effective of it, for scripts.
+    func device(_ id: String) -> ScriptWorld.Device? { state.withLock { state in state.devices[id].map { Self.seen($0, state.profiles) } } }
+
+    /// In the order of their ids' bytes.
+    func all() -> [ScriptWorld.Device] {
+        state.withLock { state in
+            state.devices.values.sorted { $0.id.utf8.lexicographicallyPrecedes($1.id.utf8) }.map { Self.seen($0, state.profiles) }
+        }
+    }
+
+    private static func seen(_ device: DeviceRecord, _ profiles: [String: ProfileRecord]) -> ScriptWorld.Device {
+        ScriptWorld.Device(id: device.id, config: effective(device, profiles), labels: device.labels)
+    }
+
     private static func effective(_ device: DeviceRecord, _ profiles: [String: ProfileRecord]) -> Document {
         (device.profile.flatMap { profiles[$0]?.config } ?? .emptyObject).overlaid(by: device.config)
     }

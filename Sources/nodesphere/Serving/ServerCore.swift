@@ -1,6 +1,7 @@
 import EmbeddedState
 import Foundation
 import Logging
+import LuaScripting
 import MQTTTelemetry
 import NotificationChannels
 import OutgoingHTTP
@@ -65,6 +66,7 @@ struct ServerCore: Service {
         var variables: [(String, Document)] = []
         var storeGroups: [RuleLoader.Source] = []
         var subscriptions: [String] = []
+        var scripts: [StoredDocument] = []
         var devices: [DeviceRecord] = []
         var profiles: [ProfileRecord] = []
         var lastInstant = Instant.distantPast
@@ -111,6 +113,7 @@ struct ServerCore: Service {
         restored.storeGroups = try await store.documents(in: .ruleGroups).compactMap { stored in
             stored.document["yaml"]?.string.map { RuleLoader.Source(name: stored.id, bytes: Array($0.utf8)) }
         }
+        restored.scripts = try await store.documents(in: .scripts)
         let server = try await store.documents(in: .server)
         restored.subscriptions = (server.first { $0.id == "subscriptions" }?.document["filters"]?.array ?? []).compactMap(\.string)
         (restored.devices, restored.profiles) = try await directory.snapshot()
@@ -130,7 +133,11 @@ struct ServerCore: Service {
         var publisher: MQTTMessagePublisher
         var reloader: RuleReloader
         var devices: Directory
+        var scripts: ScriptHost
+        var scriptEffects: ScriptEffects
         var routesEffects: [PipelineEffect]
+        /// Subscribes whenever what scripts listen to has changed, until cancelled.
+        var resubscribe: @Sendable () async -> Void
         var checkpoints: Checkpoints
         /// What the replayed journal decided and the store may not have.
         var decided: [AlertTransition]
@@ -190,8 +197,12 @@ struct ServerCore: Service {
         board.restore(restored.alerts)
         let outbox = SchedulerOutbox(scheduler: scheduler, logger: logger)
         let subscribed = Mutex(Set(restored.subscriptions))
+        let scriptFilters = Mutex<[TopicSubscription]>([])
+        let scriptEffects = ScriptEffects(
+            publisher: publisher, queue: queue, directory: directory, channels: makeChannels(rules.notifications),
+            receivers: rules.notifications.receivers, logger: logger)
         let subscribe: @Sendable (RuleSet) async -> Void = { [store] rules in
-            let wanted = rules.plan.subscriptions
+            let wanted = Self.joined(rules.plan.subscriptions, scriptFilters.withLock { $0 })
             let leftovers = subscribed.withLock { Array($0) }
             let filters = Set(wanted.map(\.filter))
             // Kept before it is subscribed, so that what a persistent session holds is known to the next run.
@@ -201,12 +212,22 @@ struct ServerCore: Service {
             subscribed.withLock { $0 = filters }
         }
         await subscribe(rules)
+        let latestRules = Mutex(rules)
+        let (resubscribe, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let scripts = scripts(restored, clock, devices, board) { effects, subscriptions in
+            scriptEffects.take(effects)
+            guard let subscriptions else { return }
+            scriptFilters.withLock { $0 = subscriptions }
+            ring.yield()
+        }
         await outbox.setReceivers(rules.notifications.receivers.map(\.name))
         let reloader = RuleReloader(
             reader: reader, current: rules, rejection: rejection, store: store, acceptedPath: dataPath + "/accepted-rules.json",
             now: { clock.now() }, logger: logger
         ) { next in
             consumer.setChannels(makeChannels(next.notifications))
+            scriptEffects.setChannels(makeChannels(next.notifications), next.notifications.receivers)
+            latestRules.withLock { $0 = next }
             await outbox.setReceivers(next.notifications.receivers.map(\.name))
             await host.applyDurably(.rules(next.plan, catalogue: (try? archive.keep(next)) ?? ""))
             host.withPipeline { pipeline, now in ((), pipeline.reconfigure(next.routes, at: now)) }
@@ -215,7 +236,9 @@ struct ServerCore: Service {
         return Running(
             host: host, board: board, queue: queue, outbox: outbox,
             actions: ActionRunner(publisher: publisher, board: board, queue: queue, logger: logger),
-            consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, routesEffects: effects,
+            consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, scripts: scripts,
+            scriptEffects: scriptEffects, routesEffects: effects,
+            resubscribe: { for await _ in resubscribe { await subscribe(latestRules.withLock { $0 }) } },
             checkpoints: checkpoints, decided: standing.decided, differences: standing.differences)
     }
 
@@ -292,6 +315,24 @@ struct ServerCore: Service {
         return inputs + held.keys.sorted().map { .variable(name: $0, nil) }
     }
 
+    private func scripts(
+        _ restored: Restored, _ clock: EngineClock, _ devices: Directory, _ board: AlertBoard,
+        carryOut: @escaping @Sendable ([ScriptEffect], [TopicSubscription]?) -> Void
+    ) -> ScriptHost {
+        var settings = AutomationSettings()
+        settings.surroundings = configuration.surroundings
+        // Chance of its own in every run of the server.
+        settings.seed = UInt64.random(in: .min ... .max)
+        let world = ScriptWorld(device: { devices.device($0) }, devices: { devices.all() }, alerts: { board.matching { _ in true } })
+        return ScriptHost(settings: settings, world: world, clock: clock, stored: restored.scripts, carryOut: carryOut)
+    }
+
+    /// What rules and scripts want together, each filter once, as rules want it where they do.
+    private static func joined(_ rules: [Subscription], _ scripts: [TopicSubscription]) -> [Subscription] {
+        var seen = Set(rules.map(\.filter))
+        return rules + scripts.map { Subscription(filter: $0.filter.subscription, qos: $0.qos) }.filter { seen.insert($0.filter).inserted }
+    }
+
     /// The rules as they are written, or, when they are broken, those that ran last.
     private func rules(_ restored: Restored) throws -> (RuleSet, rejection: String?) {
         do {
@@ -332,6 +373,7 @@ struct ServerCore: Service {
                     await running.outbox.add(group.flatMap(\.messages))
                     for transition in group.flatMap(\.transitions) {
                         log(transition)
+                        running.scripts.add(.transition(transition))
                         if !transition.alert.pendingActions.isEmpty { running.actions.run(transition.alert) }
                     }
                 }
@@ -340,8 +382,15 @@ struct ServerCore: Service {
             let publishing = Task { await running.publisher.run() }
             let consuming = Task { await scheduler.run(running.consumer) }
             let acting = Task { await running.actions.runAll() }
-            inputs.addTask { await running.source.run(host) }
             inputs.addTask { await host.asker.run(host) }
+            let automating = Task {
+                await running.scriptEffects.run(
+                    follow: { Self.apply($0, running) }, answer: { running.scripts.add(.answer(request: $0, failure: $1)) })
+            }
+            running.scripts.load(AutomationFiles.read(rulesPath: reader.rulesPath), reason: "start")
+            running.scripts.start()
+            inputs.addTask { await running.resubscribe() }
+            inputs.addTask { await running.source.run(ReadingFork(host: host, scripts: running.scripts)) }
             inputs.addTask { await followDirectory(running) }
             inputs.addTask { await forgetResolved(running) }
             inputs.addTask { await watchStore() }
@@ -357,6 +406,7 @@ struct ServerCore: Service {
             host.stopTimers()
             // The engine stands: the next start replays nothing. First, for what follows may have to be broken off.
             await running.checkpoints.take()
+            await stopScripts(running, automating)
             consuming.cancel()
             await consuming.value
             await running.queue.flushed()
@@ -369,6 +419,23 @@ struct ServerCore: Service {
             await publishing.value
             host.journal?.close()
         }
+    }
+
+    /// `on_stop`, and a moment for what it wants.
+    private func stopScripts(_ running: Running, _ automating: Task<Void, Never>) async {
+        await withCheckedContinuation { continuation in
+            Thread {
+                running.scripts.stop()
+                continuation.resume()
+            }.start()
+        }
+        running.scriptEffects.close()
+        let limit = Task {
+            try? await Task.sleep(for: .seconds(2))
+            automating.cancel()
+        }
+        await automating.value
+        limit.cancel()
     }
 
     private func followWallClock(_ host: EngineHost) async {
@@ -430,14 +497,23 @@ struct ServerCore: Service {
     }
 
     private func reloadOnHangup(_ running: Running) async {
-        for await _ in await UnixSignalsSequence(trapping: .sighup) { _ = await running.reloader.reload(cause: "SIGHUP") }
+        for await _ in await UnixSignalsSequence(trapping: .sighup) {
+            running.scripts.load(AutomationFiles.read(rulesPath: reader.rulesPath), reason: "reload")
+            _ = await running.reloader.reload(cause: "SIGHUP")
+        }
     }
 
     private func watchFiles(_ running: Running) async {
         guard configuration.bool("rules.watch") else { return }
         var seen = FileStamps(rules: reader.rulesPath, notifications: reader.notificationsPath)
+        var seenScripts = AutomationFiles.read(rulesPath: reader.rulesPath)
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(1))
+            let scripts = AutomationFiles.read(rulesPath: reader.rulesPath)
+            if !scripts.elementsEqual(seenScripts, by: ==) {
+                seenScripts = scripts
+                running.scripts.load(scripts, reason: "reload")
+            }
             let stamps = FileStamps(rules: reader.rulesPath, notifications: reader.notificationsPath)
             guard stamps != seen, !Task.isCancelled else { continue }
             seen = stamps

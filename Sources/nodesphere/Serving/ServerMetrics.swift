@@ -1,4 +1,5 @@
 import Foundation
+import LuaScripting
 import MQTTTelemetry
 import RESTInterface
 import RuleEngine
@@ -30,8 +31,12 @@ enum ServerMetrics {
             "nodesphere_messages_duplicate_total", .counter, "Copies of messages that were dropped, by cause.",
             [Sample([("cause", "redelivery")], mqtt.redeliveriesDropped), Sample([("cause", "overlap")], mqtt.copiesDropped)])
         text.family(
-            "nodesphere_readings_dropped_total", .counter, "Readings dropped by a full queue; the queues here wait instead.",
-            [Sample([("queue", "commit"), ("policy", "block")], 0)])
+            "nodesphere_readings_dropped_total", .counter,
+            "Readings dropped by a full queue: the engine's wait instead, scripts lose the oldest.",
+            [
+                Sample([("queue", "commit"), ("policy", "block")], 0),
+                Sample([("queue", "scripts"), ("policy", "drop_oldest")], server.scripts.counts.dropped),
+            ])
         text.family("nodesphere_evaluations_total", .counter, "Rule evaluations.", [Sample([], counters.evaluations)])
         text.family(
             "nodesphere_evaluation_errors_total", .counter, "Evaluations that ended in an error, by rule.",
@@ -69,7 +74,11 @@ enum ServerMetrics {
             })
         text.family(
             "nodesphere_queue_length", .gauge, "What waits, by queue.",
-            [Sample([("queue", "commit")], server.queue.length), Sample([("queue", "scheduler")], server.outbox.length)])
+            [
+                Sample([("queue", "commit")], server.queue.length), Sample([("queue", "scheduler")], server.outbox.length),
+                Sample([("queue", "scripts")], server.scripts.counts.waitingReadings),
+            ])
+        scripts(&text, server)
         text.family(
             "nodesphere_notifications_total", .counter, "Alert events by receiver and what became of them.",
             server.host.dispositions.sorted {
@@ -85,6 +94,20 @@ enum ServerMetrics {
                     sum: times.sum, count: times.count)
             ])
         return text.text
+    }
+
+    private static func scripts(_ text: inout PrometheusText, _ server: ServerCore.Running) {
+        let statuses = server.scripts.statuses
+        text.family(
+            "nodesphere_script_runs_total", .counter, "Calls of handlers, and parts of them after waits, by automation.",
+            statuses.map { Sample([("automation", $0.name)], $0.runs) })
+        text.family(
+            "nodesphere_script_waiting", .gauge, "Handlers that wait, by automation.",
+            statuses.map { Sample([("automation", $0.name)], $0.waiting) })
+        text.family(
+            "nodesphere_script_memory_bytes", .gauge, "What an automation's Lua holds.",
+            statuses.map { Sample([("automation", $0.name)], $0.memory) })
+        text.family("nodesphere_script_faults_total", .counter, "Faults of automations.", [Sample([], server.scripts.counts.faults)])
     }
 
     private static func samples(_ label: String, _ counts: [String: UInt64]) -> [Sample] {

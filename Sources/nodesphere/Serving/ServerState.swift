@@ -1,4 +1,5 @@
 import EmbeddedState
+import LuaScripting
 import MQTTTelemetry
 import RESTInterface
 import RuleEngine
@@ -92,6 +93,17 @@ final class ServerState: ServerOperations {
         switch await (try serverOrStarting()).reloader.reload(cause: "HTTP") {
         case .success(let changed): return .reloaded(changed: changed)
         case .failure(let rejection): return .invalid(rejection.diagnostics)
+        }
+    }
+
+    // MARK: Automations
+
+    func automations() async -> [AutomationStatus] {
+        (server?.scripts.statuses ?? []).map { status in
+            let fault = status.lastFault.map { $0.file.isEmpty ? $0.message : "\($0.file):\($0.line): \($0.message)" }
+            return AutomationStatus(
+                name: status.name, file: status.file, description: status.description, state: status.state, lastError: fault,
+                runs: status.runs, waiting: status.waiting, memory: status.memory)
         }
     }
 
