@@ -61,7 +61,8 @@ struct Attack: Sendable, CustomTestStringConvertible {
             case .harmless: Issue.record("\(attack.name): \(error)")
             }
         }
-        #expect(started.duration(to: .now) < .seconds(5))
+        // Far above what it takes, far below what an attack that got through would.
+        #expect(started.duration(to: .now) < .seconds(60))
         #expect(state.memory <= limits.memory)
         if attack.fillsState {
             let failure = #expect(throws: LuaFailure.self) {

@@ -22,6 +22,8 @@ public struct RuleTestRunner {
     public let routes: RouteTree
     /// Set to count what the tests reach; it costs an evaluation of every rule at each reading.
     public var coverage: RuleCoverage?
+    /// Makes the scripts of a test, loaded at its start; nil: it has none.
+    public var makeScripts: ((ScriptWorld, Instant) -> any ScriptRuntime)?
 
     public init(plan: EvaluationPlan, routes: RouteTree, coverage: RuleCoverage? = nil) {
         self.plan = plan
@@ -31,7 +33,7 @@ public struct RuleTestRunner {
     }
 
     public mutating func run(_ test: RuleTest) -> RuleTestResult {
-        var run = TestRun(test: test, plan: plan, routes: routes, coverage: coverage)
+        var run = TestRun(test: test, plan: plan, routes: routes, coverage: coverage, makeScripts: makeScripts)
         run.run()
         coverage = run.coverage
         return run.result
@@ -58,6 +60,8 @@ private struct TestRun {
     private let engine: Engine
     private var delivery: VirtualDelivery
     private var judge = TestJudge()
+    private let makeScripts: ((ScriptWorld, Instant) -> any ScriptRuntime)?
+    private var scripts: TestScripts?
     private var senders: [Sender] = []
     private var queue = Heap<Source>()
     private var changes: [TestChange]
@@ -69,8 +73,12 @@ private struct TestRun {
     var coverage: RuleCoverage?
     var result: RuleTestResult
 
-    init(test: RuleTest, plan: EvaluationPlan, routes: RouteTree, coverage: RuleCoverage?) {
+    init(
+        test: RuleTest, plan: EvaluationPlan, routes: RouteTree, coverage: RuleCoverage?,
+        makeScripts: ((ScriptWorld, Instant) -> any ScriptRuntime)?
+    ) {
         self.test = test
+        self.makeScripts = makeScripts
         engine = Engine(plan: plan)
         delivery = VirtualDelivery(routes: routes)
         history = plan.wantsHistory ? TestHistory(test.answers, plan) : nil
@@ -91,20 +99,60 @@ private struct TestRun {
         engine.connected(at: test.start)
         engine.backlogEnded(at: test.start)
         collect()
+        if let makeScripts {
+            let stage = TestScripts.Stage()
+            for change in test.initial { stage.take(change) }
+            scripts = TestScripts(makeScripts, stage: stage, at: test.start)
+        }
         let expectations = test.expectations.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
         for expectation in expectations {
             let now = test.start + expectation.at
             happen(through: expectation.at)
+            advanceScripts(to: now)
             reach(now, inclusive: true)
             engine.advance(to: now)
             collect()
             delivery.run(until: now, inclusive: true)
-            if let message = judge.verdict(on: expectation, engine: engine, sent: delivery.sent, now: now, start: test.start) {
+            let sent = delivery.sent + (scripts?.sent ?? [])
+            if let message = judge.verdict(
+                on: expectation, engine: engine, sent: sent, published: scripts?.published ?? [], now: now, start: test.start)
+            {
                 result.failures.append(.init(location: expectation.location, message: message))
             }
         }
+        for fault in scripts?.faults ?? [] {
+            let place = fault.file.isEmpty ? "" : "\(fault.file):\(fault.line): "
+            result.failures.append(.init(location: test.location, message: "a script failed: \(place)\(fault.message)\n"))
+        }
         // What comes behind the last expectation counts for coverage.
         if coverage != nil { happen(through: .max) }
+    }
+
+    /// Engine and scripts up to an instant, whichever is due first.
+    private mutating func advanceScripts(to end: Instant) {
+        guard let scripts else { return }
+        while true {
+            let mine = engine.nextDue ?? .distantFuture, theirs = scripts.runtime.nextDue ?? .distantFuture
+            guard min(mine, theirs) <= end, min(mine, theirs) != .distantFuture else { return }
+            if mine <= theirs {
+                if history != nil { reach(mine, inclusive: true) }
+                engine.advance(to: mine)
+                collect()
+            } else {
+                scripts.advance(to: theirs)
+                takeDevices(at: theirs)
+            }
+        }
+    }
+
+    /// Devices that scripts have changed.
+    private mutating func takeDevices(at instant: Instant) {
+        guard let scripts else { return }
+        for device in scripts.takeChangedDevices() {
+            engine.setDevice(
+                device.id, config: device.config, labels: device.labels, location: scripts.stage.location(device.id), at: instant)
+        }
+        collect()
     }
 
     /// Everything up to an instant: changes before readings, readings in the order of the file.
@@ -145,6 +193,7 @@ private struct TestRun {
     @inline(__always)
     private mutating func ingest(_ place: Int, _ readings: TestReadings, at instant: Instant) {
         result.readings += 1
+        if scripts != nil { advanceScripts(to: instant + -1) }
         if history != nil { reach(instant, inclusive: false) }
         senders[place].topic.withUnsafeBytes { topic in
             senders[place].composer.bytes.withUnsafeBytes { payload in
@@ -154,6 +203,11 @@ private struct TestRun {
             }
         }
         collect()
+        if let scripts {
+            let topic = String(decoding: senders[place].topic, as: UTF8.self)
+            scripts.apply(.reading(topic: topic, payload: senders[place].composer.bytes, isRetained: readings.isRetained), at: instant)
+            takeDevices(at: instant)
+        }
         if coverage != nil { measure(place) }
     }
 
@@ -174,6 +228,7 @@ private struct TestRun {
     }
 
     private mutating func apply(_ change: TestChange, at instant: Instant) {
+        scripts?.stage.take(change)
         switch change.kind {
         case .device(let id, let config, let labels, let location):
             engine.setDevice(id, config: config, labels: labels, location: location, at: instant)
@@ -206,7 +261,19 @@ private struct TestRun {
             for transition in together {
                 judge.take(transition)
                 coverage?.note(transition)
+                if let scripts {
+                    scripts.stage.take(transition.alert)
+                    scripts.apply(.transition(transition), at: now)
+                }
             }
         }
+    }
+}
+
+extension TestScripts.Stage {
+    func take(_ change: TestChange) {
+        guard case .device(let id, let config, let labels, let location) = change.kind else { return }
+        set(id, location)
+        set(id, config.map { ScriptWorld.Device(id: id, config: $0, labels: labels) })
     }
 }

@@ -12,14 +12,19 @@ struct TestJudge {
     }
 
     /// What is wrong, in several lines; nil when all is as expected.
-    func verdict(on expectation: TestExpectation, engine: Engine, sent: [SentNotification], now: Instant, start: Instant) -> String? {
+    func verdict(
+        on expectation: TestExpectation, engine: Engine, sent: [SentNotification],
+        published scripted: [(at: Instant, message: PublishRequest)] = [], now: Instant, start: Instant
+    ) -> String? {
         let clock = TestClock(start: start)
         switch expectation.kind {
         case .alert(let expected): return verdict(on: expected, engine, now, clock)
         case .notifications(let expected):
             return verdict(on: expected, sent.filter { $0.at == now }, last: sent.last { $0.at < now }, now, clock)
         case .published(let expected):
-            return verdict(on: expected, published.filter { $0.at == now }.map(\.message), last: published.last { $0.at < now }, now, clock)
+            let all = published + scripted
+            let last = all.filter { $0.at < now }.max { $0.at < $1.at }
+            return verdict(on: expected, all.filter { $0.at == now }.map(\.message), last: last, now, clock)
         }
     }
 

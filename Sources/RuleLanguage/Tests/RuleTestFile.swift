@@ -16,6 +16,8 @@ public struct RuleTestFile: Sendable {
 
     public var name: String
     public var rules: [Reference]
+    /// Scripts that run in every test.
+    public var automations: [Reference] = []
     public var notifications: Notifications
     public var tests: [RuleTest]
     public var surroundings = Surroundings()

@@ -13,7 +13,10 @@ public struct RuleTestFileReader: Sendable {
     }
 
     private static let keys =
-        ["rules", "notifications", "devices", "profiles", "vars", "influx", "start", "time_zone", "location", "zones", "tests"].map {
+        [
+            "rules", "automations", "notifications", "devices", "profiles", "vars", "influx", "start", "time_zone", "location", "zones",
+            "tests",
+        ].map {
             KnownKey($0)
         }
         + ["silences"].map { .notSupported($0) }
@@ -38,7 +41,10 @@ public struct RuleTestFileReader: Sendable {
         var keys = Self.keys
         if case .mapping(let entries) = root.content { keys += entries.filter { $0.key.hasPrefix("x-") }.map { KnownKey($0.key) } }
         guard let mapping = MappingReader(root, subject: "a test file", keys: keys, in: reading) else { return nil }
-        let rules = mapping.required("rules").map { references($0, reading) } ?? []
+        let automations = mapping["automations"].map { references($0, reading) } ?? []
+        // A test of scripts alone names no rules.
+        let rulesNode = automations.isEmpty ? mapping.required("rules") : mapping["rules"]
+        let rules = rulesNode.map { references($0, reading) } ?? []
         let situation = SituationReader(reading: reading)
         let profiles = mapping["profiles"].map { situation.profiles($0) } ?? [:]
         let start = mapping["start"].flatMap { instant($0, reading) }
@@ -57,7 +63,7 @@ public struct RuleTestFileReader: Sendable {
             tests.append(test.test)
         }
         return RuleTestFile(
-            name: reading.file.name, rules: rules, notifications: notifications(mapping, reading), tests: tests,
+            name: reading.file.name, rules: rules, automations: automations, notifications: notifications(mapping, reading), tests: tests,
             surroundings: reading.surroundings(mapping))
     }
 

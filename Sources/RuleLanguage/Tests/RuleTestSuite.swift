@@ -6,6 +6,8 @@ public struct RuleTestSuite: Sendable {
     public var file: RuleTestFile
     public var plan: EvaluationPlan
     public var routes: RouteTree
+    /// Scripts as they lie there.
+    public var automations: [RuleLoader.Source]
 
     public struct Obstacle: Error, Sendable {
         public var diagnostics: [Diagnostic]
@@ -29,6 +31,8 @@ public struct RuleTestSuite: Sendable {
         var rules: [RuleLoader.Source] = []
         for reference in file.rules { rules += try Self.rules(reference, folder, sources) }
         sources += rules
+        var automations: [RuleLoader.Source] = []
+        for reference in file.automations { automations += try Self.rules(reference, folder, sources) }
         let loader = RuleLoader(environment: environment)
         let loaded = loader.load(files: rules)
         diagnostics += loaded.diagnostics
@@ -43,7 +47,11 @@ public struct RuleTestSuite: Sendable {
         diagnostics += file.diagnostics(catalog: catalog, receivers: configuration.receivers.map(\.name))
         guard !diagnostics.hasErrors else { throw Obstacle(diagnostics: diagnostics, sources: sources) }
         do {
-            return (RuleTestSuite(file: file, plan: plan, routes: try RouteTree(configuration, compile: compile)), sources)
+            return (
+                RuleTestSuite(
+                    file: file, plan: plan, routes: try RouteTree(configuration, compile: compile), automations: automations),
+                sources + automations
+            )
         } catch {
             let place = SourceLocation(file: path, line: 1, column: 1)
             throw Obstacle(diagnostics: [Diagnostic(code: "route", error.description, at: place)], sources: sources)

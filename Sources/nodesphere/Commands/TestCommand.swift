@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import LuaScripting
 import RuleEngine
 import RuleLanguage
 
@@ -39,6 +40,7 @@ struct TestCommand: ParsableCommand {
                     path, environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler)
                 used.formUnion(sources.map(\.name))
                 var runner = RuleTestRunner(plan: suite.plan, routes: suite.routes, coverage: report.coverage)
+                runner.makeScripts = Self.scripts(of: suite)
                 let wanted = suite.file.tests.filter { test in filter.map { test.name.contains($0) } ?? true }
                 if !wanted.isEmpty || filter == nil { report.files.append(.init(name: path, results: wanted.map { runner.run($0) })) }
                 report.coverage = runner.coverage
@@ -55,6 +57,22 @@ struct TestCommand: ParsableCommand {
         }
         try show(report, took: ContinuousClock.now - clock)
         return (report, used)
+    }
+
+    /// Makes the scripts of a test anew; nil when it names none.
+    private static func scripts(of suite: RuleTestSuite) -> ((ScriptWorld, Instant) -> any ScriptRuntime)? {
+        guard !suite.automations.isEmpty else { return nil }
+        var settings = AutomationSettings()
+        settings.surroundings = suite.file.surroundings
+        // Nothing may depend on how fast the machine is.
+        settings.limits.wallTime = nil
+        return { world, start in
+            let runtime = AutomationRuntime(settings: settings, world: world)
+            for source in suite.automations {
+                runtime.load(file: source.name, text: String(decoding: source.bytes, as: UTF8.self), at: start)
+            }
+            return runtime
+        }
     }
 
     private func show(_ report: RuleTestReport, took: Duration) throws {

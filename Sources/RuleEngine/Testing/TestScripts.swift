@@ -1,0 +1,96 @@
+import Synchronization
+
+/// Scripts of a test in virtual time: what they see of the test, and what becomes of what they want.
+final class TestScripts {
+    let runtime: any ScriptRuntime
+    let stage: Stage
+    private(set) var published: [(at: Instant, message: PublishRequest)] = []
+    private(set) var sent: [SentNotification] = []
+    private(set) var faults: [ScriptFault] = []
+    /// Devices that scripts have changed, for the engine to take.
+    private(set) var changedDevices: [ScriptWorld.Device] = []
+    private var count = 0
+
+    /// The devices and alerts of a test, as scripts look at them.
+    final class Stage: Sendable {
+        private let devices = Mutex<[String: ScriptWorld.Device]>([:])
+        private let locations = Mutex<[String: GeoPoint]>([:])
+        private let alerts = Mutex<[String: AlertRecord]>([:])
+
+        var world: ScriptWorld {
+            ScriptWorld(
+                device: { id in self.devices.withLock { $0[id] } },
+                devices: {
+                    self.devices.withLock { devices in
+                        devices.values.sorted { $0.id.utf8.lexicographicallyPrecedes($1.id.utf8) }
+                    }
+                },
+                alerts: { self.alerts.withLock { Array($0.values) } })
+        }
+
+        func set(_ id: String, _ device: ScriptWorld.Device?) { devices.withLock { $0[id] = device } }
+        func device(_ id: String) -> ScriptWorld.Device? { devices.withLock { $0[id] } }
+        func set(_ id: String, _ location: GeoPoint?) { locations.withLock { $0[id] = location } }
+        func location(_ id: String) -> GeoPoint? { locations.withLock { $0[id] } }
+        func take(_ alert: AlertRecord) { alerts.withLock { $0[alert.storageID] = alert.state == .inactive ? nil : alert } }
+    }
+
+    init(_ make: (ScriptWorld, Instant) -> any ScriptRuntime, stage: Stage, at start: Instant) {
+        self.stage = stage
+        runtime = make(stage.world, start)
+        settle(at: start)
+    }
+
+    func apply(_ input: ScriptInput, at instant: Instant) {
+        runtime.apply(input, at: instant)
+        settle(at: instant)
+    }
+
+    /// Runs what is due at `instant`.
+    func advance(to instant: Instant) {
+        while runtime.advance(to: instant, most: 1000) { settle(at: instant) }
+        settle(at: instant)
+    }
+
+    /// Gives the devices that were changed since it was last called.
+    func takeChangedDevices() -> [ScriptWorld.Device] {
+        defer { changedDevices = [] }
+        return changedDevices
+    }
+
+    /// Requests are answered at once, which may cause more.
+    private func settle(at instant: Instant) {
+        while case let effects = runtime.takeEffects(), !effects.isEmpty {
+            for effect in effects { carryOut(effect, at: instant) }
+        }
+    }
+
+    private func carryOut(_ effect: ScriptEffect, at instant: Instant) {
+        switch effect.kind {
+        case .publish(let topic, let payload, let qos, let retain):
+            count += 1
+            let text = String(decoding: payload, as: UTF8.self)
+            published.append((effect.at, PublishRequest(id: "script-\(count)", topic: topic, payload: text, qos: qos, retain: retain)))
+        case .notify(let receiver, let content):
+            sent.append(SentNotification(at: effect.at, receiver: receiver, document: Self.document(effect.automation, content)))
+        case .setConfig(let request, let id, let patch):
+            var device = stage.device(id) ?? ScriptWorld.Device(id: id, config: .emptyObject)
+            device.config = device.config.merging(patch: patch)
+            stage.set(id, device)
+            changedDevices.append(device)
+            runtime.apply(.answer(request: request, failure: nil), at: instant)
+        case .fault(let fault): faults.append(fault)
+        case .log, .store, .subscriptionsChanged: break
+        }
+    }
+
+    /// What an expectation compares of a notification.
+    private static func document(_ automation: String, _ content: Document) -> Document {
+        var labels: [Document.Member] = [.init("alertname", .string(automation))]
+        if let severity = content["severity"] { labels.append(.init("severity", severity)) }
+        labels += content["labels"]?.members ?? []
+        let annotations = (content.members ?? []).filter { ["summary", "description"].contains($0.name) }
+        let alert: Document = ["status": "firing", "labels": .object(labels), "annotations": .object(annotations)]
+        return ["status": "firing", "alerts": .array([alert])]
+    }
+}
