@@ -35,6 +35,7 @@ let package = Package(
         .executable(name: "engine-benchmark", targets: ["EngineBenchmark"]),
         .executable(name: "windows-benchmark", targets: ["WindowsBenchmark"]),
         .executable(name: "cel-benchmark", targets: ["CELBenchmark"]),
+        .executable(name: "plugin-benchmark", targets: ["PluginBenchmark"]),
         .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
         .executable(name: "journal-benchmark", targets: ["JournalBenchmark"]),
         .executable(name: "latency-benchmark", targets: ["LatencyBenchmark"]),
@@ -60,7 +61,9 @@ let package = Package(
         library("CEL", ["CRE2"]),
         library("RuleEngine", ["CEL", heap]),
         library("RuleLanguage", ["RuleEngine", "CEL", "CYAML"]),
-        library("LuaScripting", ["RuleEngine", "CEL", "CLuaSandbox", heap]),
+        library("LuaScripting", ["RuleEngine", "CEL", "CLuaSandbox", heap, logging]),
+        .systemLibrary(name: "CNodeSpherePlugin"),
+        library("NativePlugins", ["RuleEngine", "CEL", "CNodeSpherePlugin"]),
         library("MQTTTelemetry", ["RuleEngine", "CMosquitto", logging, lifecycle]),
         library("AMQPNotifications", ["RuleEngine", "CRabbitMQ", logging, lifecycle]),
         library("MongoState", ["RuleEngine", "CMongoC", logging, lifecycle]),
@@ -72,8 +75,8 @@ let package = Package(
         .executableTarget(
             name: "nodesphere",
             dependencies: [
-                "CEL", "RuleEngine", "RuleLanguage", "LuaScripting", "MQTTTelemetry", "AMQPNotifications", "MongoState",
-                "EmbeddedState", "NotificationChannels", "OutgoingHTTP", "InfluxWindows", "RESTInterface", logging, lifecycle,
+                "CEL", "RuleEngine", "RuleLanguage", "LuaScripting", "NativePlugins", "MQTTTelemetry", "AMQPNotifications",
+                "MongoState", "EmbeddedState", "NotificationChannels", "OutgoingHTTP", "InfluxWindows", "RESTInterface", logging, lifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         library("TestSupport", ["RuleEngine"]),
@@ -81,6 +84,10 @@ let package = Package(
         .executableTarget(name: "CELBenchmark", dependencies: ["CEL"], path: "Benchmarks/CELBenchmark", swiftSettings: settings),
         .executableTarget(
             name: "WindowsBenchmark", dependencies: ["RuleEngine"], path: "Benchmarks/WindowsBenchmark", swiftSettings: settings),
+        .executableTarget(
+            name: "PluginBenchmark", dependencies: ["LuaScripting", "RuleEngine", "RuleLanguage", logging],
+            path: "Benchmarks/PluginBenchmark",
+            swiftSettings: settings),
         .target(name: "BenchmarkHarness", path: "Benchmarks/BenchmarkHarness", swiftSettings: settings),
         .executableTarget(
             name: "IngestBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/IngestBenchmark", swiftSettings: settings),
@@ -98,10 +105,14 @@ let package = Package(
         tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),
         tests(
             "RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"],
-            exclude: ["Golden", "GoldenNotifications", "RealRules", "RuleTests/Golden", "RuleTests/Influx", "RuleTests/Mistakes"]),
-        tests("NotificationChannelsTests", ["NotificationChannels", "OutgoingHTTP", "RuleEngine", logging]),
+            exclude: [
+                "Golden", "GoldenNotifications", "GoldenPlugins", "RealRules", "RuleTests/Golden", "RuleTests/Influx", "RuleTests/Mistakes",
+            ]),
         tests("InfluxWindowsTests", ["InfluxWindows", "OutgoingHTTP", "RuleEngine", "TestSupport", logging]),
-        tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "CEL", "CLua"]),
+        tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "RuleLanguage", "CEL", "CLua", logging]),
+        tests("NativePluginsTests", ["NativePlugins", "RuleEngine", "RuleLanguage", "CEL"]),
+        tests(
+            "NotificationChannelsTests", ["NotificationChannels", "OutgoingHTTP", "LuaScripting", "RuleEngine", "RuleLanguage", logging]),
         tests(
             "RESTInterfaceTests",
             [

@@ -2,16 +2,6 @@ public import Logging
 public import OutgoingHTTP
 public import RuleEngine
 
-/// A channel that also says whether a failed attempt may have reached the receiver all the same: the end of an alert is told to
-/// whoever may have heard that it fires.
-public protocol NotificationAttempting: NotificationChannel {
-    func attempt(_ notification: Notification) async -> AttemptResult
-}
-
-extension NotificationAttempting {
-    public func deliver(_ notification: Notification) async -> ChannelResult { await attempt(notification).result }
-}
-
 /// The channels of all receivers. Each channel of a receiver is an integration with intents, retries and dead letters of its own, so an
 /// attempt concerns one channel, and what went through on one is never repeated for another's sake.
 public struct ChannelSet: Sendable {
@@ -19,10 +9,10 @@ public struct ChannelSet: Sendable {
 
     public init(_ channels: [Integration: any NotificationAttempting]) { self.channels = channels }
 
-    /// `publisher` nil: there is no MQTT connection to publish on, and `mqtt` channels fail until there is.
+    /// `plugins` makes the channels that plugins provide. `publisher` nil: there is no MQTT connection to publish on, and `mqtt` channels fail until there is.
     public init(
         receivers: some Sequence<Receiver>, http: HTTPClient, publisher: (any MessagePublisher)?, rendering: any NotificationTextRendering,
-        logger: Logger
+        plugins: (PluginChannelConfiguration) -> any NotificationAttempting, logger: Logger
     ) {
         var channels: [Integration: any NotificationAttempting] = [:]
         for receiver in receivers {
@@ -33,6 +23,7 @@ public struct ChannelSet: Sendable {
                     case .webhook(let webhook): WebhookChannel(webhook, http: http)
                     case .log: LogChannel(logger: logger)
                     case .mqtt(let mqtt): MQTTChannel(mqtt, publisher: publisher, rendering: rendering)
+                    case .plugin(let plugin): plugins(plugin)
                     }
             }
         }

@@ -8,10 +8,16 @@ public import RuleEngine
 public protocol HTTPContentSink: AnyObject, Sendable {
     /// False when enough has come: the transfer is cut off.
     func take(_ bytes: UnsafeRawBufferPointer) -> Bool
+    /// A line of the answer's head.
+    func takeHeader(_ line: UnsafeRawBufferPointer)
+}
+
+extension HTTPContentSink {
+    public func takeHeader(_ line: UnsafeRawBufferPointer) {}
 }
 
 public struct HTTPRequest: Sendable {
-    public enum Method: Sendable { case get, post }
+    public enum Method: Sendable, Equatable { case get, post, other(String) }
 
     public var method: Method
     public var url: Secret
@@ -81,7 +87,7 @@ extension String {
 
 extension Secret {
     /// Reads the file where there is one; blocks. Nil when it cannot be read, is no UTF-8 or longer than 64 KiB.
-    func read() -> String? {
+    public func read() -> String? {
         guard case .file(let path) = self else {
             if case .text(let text) = self { return text }
             return nil

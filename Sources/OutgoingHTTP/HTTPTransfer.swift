@@ -63,8 +63,9 @@ final class HTTPTransfer {
         _ = shim_curl_setopt_long(easy, CURLOPT_TIMEOUT_MS, Int(milliseconds))
         _ = shim_curl_setopt_str(easy, CURLOPT_USERAGENT, "nodesphere")
         _ = shim_curl_setopt_slist(easy, CURLOPT_HTTPHEADER, headers)
-        if request.method == .post {
+        if request.method != .get {
             _ = shim_curl_setopt_long(easy, CURLOPT_POST, 1)
+            if case .other(let name) = request.method { _ = shim_curl_setopt_str(easy, CURLOPT_CUSTOMREQUEST, name) }
             _ = shim_curl_setopt_off(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
             _ = shim_curl_setopt_ptr(easy, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(body.baseAddress))
         }
@@ -89,6 +90,13 @@ final class HTTPTransfer {
             let own = Unmanaged<HTTPTransfer>.fromOpaque(transfer).takeUnretainedValue()
             let isWanted = own.call.request.content?.take(UnsafeRawBufferPointer(start: bytes, count: size * count)) ?? true
             return isWanted ? size * count : 0
+        }
+        _ = shim_curl_setopt_ptr(easy, CURLOPT_HEADERDATA, Unmanaged.passUnretained(self).toOpaque())
+        _ = shim_curl_setopt_rw(easy, CURLOPT_HEADERFUNCTION) { bytes, size, count, transfer in
+            guard let transfer else { return 0 }
+            let own = Unmanaged<HTTPTransfer>.fromOpaque(transfer).takeUnretainedValue()
+            own.call.request.content?.takeHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+            return size * count
         }
     }
 

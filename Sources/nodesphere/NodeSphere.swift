@@ -6,8 +6,7 @@ struct NodeSphere: AsyncParsableCommand {
         commandName: "nodesphere", abstract: "Alerting and automation for fleets of MQTT devices.",
         subcommands: [
             ServeCommand.self, CheckCommand.self, EvalCommand.self, DecodeCommand.self, CronCommand.self, TestCommand.self,
-            LuaCommand.self, ConfigCommand.self,
-            VersionCommand.self,
+            LuaCommand.self, PluginCommand.self, ConfigCommand.self, VersionCommand.self,
         ])
 
     /// Exit status 2 for a command that was used wrongly, as every command promises.

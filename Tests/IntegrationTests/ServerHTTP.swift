@@ -20,8 +20,9 @@ final class BlockingSocket: Sendable {
     /// Nil when nobody listens there.
     convenience init?(connectingTo port: UInt16) {
         self.init(descriptor: socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
-        var limit = timeval(tv_sec: 15, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        // A timeval on 64-bit Linux: the type itself comes through whichever C module was loaded first, which need not be imported here.
+        var limit = (seconds: 15, microseconds: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout.size(ofValue: limit)))
         var address = Self.address(port)
         let descriptor = descriptor
         let code = withUnsafePointer(to: &address) {

@@ -11,6 +11,7 @@ final class LoopbackServer: Sendable {
     }
     enum Answer: Sendable {
         case status(Int, headers: String = "")
+        case content(Int, String, headers: String = "")
         /// Reads and never answers.
         case silence
         /// Reads and closes.
@@ -95,13 +96,21 @@ final class LoopbackServer: Sendable {
                 while state.withLock({ $0.present < count }) { usleep(500) }
                 send(socket, 200, "")
             case .status(let status, let headers): send(socket, status, headers)
+            case .content(let status, let content, let headers): send(socket, status, headers, content)
             }
         }
     }
 
-    private func send(_ socket: Int32, _ status: Int, _ headers: String) {
-        let text = Array("HTTP/1.1 \(status) X\r\nContent-Length: 2\r\n\(headers)\r\nok".utf8)
-        _ = Glibc.send(socket, text, text.count, Int32(MSG_NOSIGNAL))
+    private func send(_ socket: Int32, _ status: Int, _ headers: String, _ content: String = "ok") {
+        // RFC 9110 §15.3.5: 204 has no content.
+        let body = status == 204 ? "" : content
+        let text = Array("HTTP/1.1 \(status) X\r\nContent-Length: \(body.utf8.count)\r\n\(headers)\r\n\(body)".utf8)
+        var sent = 0
+        while sent < text.count {
+            let count = text.withUnsafeBytes { Glibc.send(socket, $0.baseAddress! + sent, text.count - sent, Int32(MSG_NOSIGNAL)) }
+            guard count > 0 else { return }
+            sent += count
+        }
     }
 
     private func read(_ socket: Int32, _ buffer: inout [UInt8], _ number: Int) -> Request? {

@@ -127,7 +127,7 @@ private struct GroupLabelRendering: NotificationTextRendering {
         ]
         let set = ChannelSet(
             receivers: receivers, http: HTTPClient(), publisher: publisher, rendering: ConstantTextRendering(),
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+            plugins: { _ in fatalError("there is none") }, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         #expect(await set.attempt(Integration(receiver: "both", kind: "log", index: 0), notification()).result == .delivered)
         #expect(publisher.messages.withLock { $0.isEmpty })
         #expect(await set.attempt(Integration(receiver: "both", kind: "mqtt", index: 1), notification()).result == .delivered)

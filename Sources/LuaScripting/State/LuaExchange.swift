@@ -137,8 +137,8 @@ extension LuaValue {
 
 /// Reads what Lua has handed over.
 struct LuaReader {
-    private var at: UnsafeRawPointer
-    private let end: UnsafeRawPointer
+    var at: UnsafeRawPointer
+    let end: UnsafeRawPointer
 
     init(_ bytes: sandbox_bytes) {
         // The buffer has been written to, so it is there; the two pointers stay inside of it, because only the sandbox writes it.
@@ -154,12 +154,12 @@ struct LuaReader {
         return values
     }
 
-    private mutating func take<Number: BitwiseCopyable>(_: Number.Type) -> Number {
+    mutating func take<Number: BitwiseCopyable>(_: Number.Type) -> Number {
         defer { at += MemoryLayout<Number>.size }
         return at.loadUnaligned(as: Number.self)
     }
 
-    private mutating func bytes() -> UnsafeRawBufferPointer {
+    mutating func bytes() -> UnsafeRawBufferPointer {
         let count = Int(take(UInt32.self))
         defer { at += count }
         return UnsafeRawBufferPointer(start: at, count: count)

@@ -109,6 +109,29 @@ public final class LuaState {
         return values
     }
 
+    /// Calls a function that may wait, and whose results are wanted.
+    public func begin(_ function: LuaFunction, _ write: (LuaWriter) -> Void) throws(LuaFailure) -> Outcome {
+        begin(write)
+        var thread: Int32 = 0
+        let status = sandbox_call(sandbox, function.reference, true, true, &thread)
+        return try outcome(status, thread, wantsResults: true)
+    }
+
+    /// Calls a function and reads its results where they lie; it must not wait.
+    ///
+    /// - Parameter read: gets the reader and how many results there are.
+    @inline(__always)
+    func call<Result>(_ function: LuaFunction, _ write: (LuaWriter) -> Void, read: (inout LuaReader, Int) -> Result) throws(LuaFailure)
+        -> Result
+    {
+        begin(write)
+        var thread: Int32 = 0
+        let status = sandbox_call(sandbox, function.reference, true, false, &thread)
+        _ = try waiting(status, thread)
+        var reader = LuaReader(sandbox.pointee.output)
+        return read(&reader, Int(sandbox.pointee.output_count))
+    }
+
     /// Calls a global function by name; it must not wait.
     @discardableResult
     public func call(global name: String, _ write: (LuaWriter) -> Void = { _ in }) throws(LuaFailure) -> [LuaValue] {

@@ -28,6 +28,7 @@ public final class Engine {
         router = TopicRouter(plan: plan, shards: shards)
         hotRouter = Unmanaged.passUnretained(router)
         clock = TimerQueue(floor: context.timerFloor)
+        for decoder in plan.decoders.values { decoder.forget() }
         for shard in shards { for source in shard.sources { shard.fillVariables(of: source) } }
     }
 
@@ -214,12 +215,12 @@ public final class Engine {
                 router.decoderTable[Int(shape.decoder)]._withUnsafeGuaranteedRef { decoder in
                     if shape.decoder != decoded {
                         decoded = shape.decoder
-                        isDecodable = decode(decoder, payload)
+                        isDecodable = decode(decoder, topic, payload)
                     }
                     guard isDecodable else { return }
                     let circumstance = route.circumstance < 0 ? nil : router.circumstances[Int(route.circumstance)]
                     router.shardTable[Int(route.shard)]._withUnsafeGuaranteedRef { shard in
-                        shard.apply(route, shape, circumstance, decoder, payload, isRetained: isRetained)
+                        shard.apply(route, shape, circumstance, decoder, decoder.content, isRetained: isRetained)
                     }
                 }
             }
@@ -227,12 +228,16 @@ public final class Engine {
     }
 
     @inline(__always)
-    private func decode(_ decoder: PayloadDecoder, _ payload: UnsafeRawBufferPointer) -> Bool {
+    private func decode(_ decoder: PayloadDecoder, _ topic: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) -> Bool {
         do {
-            try decoder.decode(payload)
-            return true
+            try decoder.decode(payload, topic: topic, message: context.readings)
+            return !decoder.isPassedOver
         } catch {
-            context.counters.undecodable[error.rawValue, default: 0] += 1
+            guard case .named(let name) = decoder.decoder else {
+                context.counters.undecodable[error.rawValue, default: 0] += 1
+                return false
+            }
+            if let refusal = decoder.refusal { context.counters.refused(by: name, refusal, topic) }
             return false
         }
     }

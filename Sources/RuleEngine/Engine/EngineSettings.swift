@@ -28,6 +28,8 @@ public struct EngineCounters: Sendable, Equatable {
     public var readings: UInt64 = 0
     public var evaluations: UInt64 = 0
     public var undecodable: [String: UInt64] = [:]
+    /// Of decoders of plugins: their last refusals, by name; how many there were stands in `undecodable` under `decoder NAME`.
+    public var refusals: [String: DecoderRefusal] = [:]
     public var refusedInstances: [String: UInt64] = [:]
     public var evaluationErrors: [String: UInt64] = [:]
     /// Instants of rules with `influx` that passed without a good answer.
@@ -41,6 +43,19 @@ public struct EngineCounters: Sendable, Equatable {
     public var lateReadingsRefused: UInt64 = 0
     public var stampsAhead: UInt64 = 0
     public var stampsUnreadable: UInt64 = 0
+}
+
+/// The last message that a plugin's decoder could not read.
+public struct DecoderRefusal: Sendable, Equatable {
+    public var topic: String
+    public var reason: String
+}
+
+extension EngineCounters {
+    mutating func refused(by decoder: String, _ failure: TelemetryDecoderFailure, _ topic: UnsafeRawBufferPointer) {
+        undecodable["decoder \(decoder)", default: 0] += 1
+        refusals[decoder] = DecoderRefusal(topic: String(decoding: topic, as: UTF8.self), reason: failure.reason)
+    }
 }
 
 /// How a rule is doing, for the API.

@@ -76,6 +76,7 @@ final class TopicRouter {
     private var decoders: [PayloadDecoder] = []
     let decoderTable = FlatTable<Unmanaged<PayloadDecoder>>()
     private var decoderPlaces: [DecoderKey: Int32] = [:]
+    private var namedDecodings: [String: NamedDecoding] = [:]
     private var shapePlaces: [ShapeKey: Int32] = [:]
     /// Routes that no entry leads to any more.
     private var abandonedRoutes = 0
@@ -248,11 +249,20 @@ final class TopicRouter {
         if let stamp = subscription.stampPath, !wanted.contains(stamp) { wanted.append(stamp) }
         let key = DecoderKey(paths: wanted, decoder: subscription.decoder)
         if let place = decoderPlaces[key] { return place }
-        let made = PayloadDecoder(paths: wanted, decoder: subscription.decoder)
+        let made = PayloadDecoder(paths: wanted, decoder: subscription.decoder, named: named(subscription.decoder))
         decoders.append(made)
         decoderTable.append(Unmanaged.passUnretained(made))
         decoderPlaces[key] = Int32(decoders.count - 1)
         return Int32(decoders.count - 1)
+    }
+
+    /// All sources share a plugin's decoder, which runs once a message.
+    private func named(_ decoder: TopicSubscription.Decoder) -> NamedDecoding? {
+        guard case .named(let name) = decoder, let decoder = plan.decoders[name] else { return nil }
+        if let known = namedDecodings[name] { return known }
+        let decoding = NamedDecoding(name: name, decoder: decoder)
+        namedDecodings[name] = decoding
+        return decoding
     }
 }
 

@@ -13,6 +13,8 @@ public final class EvaluationPlan: Sendable {
     /// By `HistoryQuery.id`.
     let queryNumbers: [String: Int]
     let trie: TopicTrie<TopicTarget>
+    /// Of plugins, by the names that rules give.
+    let decoders: [String: any TelemetryDecoder]
 
     /// One subscription of one source.
     struct TopicTarget: Sendable {
@@ -22,10 +24,12 @@ public final class EvaluationPlan: Sendable {
 
     init(
         catalog: RuleCatalog, rules: [RulePlan], sources: [SourcePlan], strings: InternedStrings, surroundings: Surroundings = .unknown,
-        queries: [QueryPlan] = []
+        queries: [QueryPlan] = [],
+        decoders: [String: any TelemetryDecoder] = [:]
     ) {
         self.surroundings = surroundings
         self.catalog = catalog
+        self.decoders = decoders
         self.rules = rules
         self.sources = sources
         indexes = sources.map(SourceIndex.init)

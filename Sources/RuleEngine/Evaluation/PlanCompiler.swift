@@ -2,8 +2,11 @@ public import CEL
 
 extension EvaluationPlan {
     /// Compiles a catalogue: names resolved, types checked, indexes built. With errors there is no plan; warnings come along with one.
+    ///
+    /// - Parameter decoders: those of plugins; the names of all that rules ask for.
     public static func compile(
-        _ catalog: RuleCatalog, environment: Environment = RuleLanguageEnvironment.standard, surroundings: Surroundings = .unknown
+        _ catalog: RuleCatalog, environment: Environment = RuleLanguageEnvironment.standard, surroundings: Surroundings = .unknown,
+        decoders: [String: any TelemetryDecoder] = [:]
     ) -> (plan: EvaluationPlan?, diagnostics: [Diagnostic]) {
         let environment = environment.adding(zones: surroundings.zones)
         let strings = InternedStrings()
@@ -39,7 +42,7 @@ extension EvaluationPlan {
         return (
             EvaluationPlan(
                 catalog: catalog, rules: rules, sources: builders.map(\.plan), strings: strings, surroundings: surroundings,
-                queries: queries.plans),
+                queries: queries.plans, decoders: decoders),
             found
         )
     }

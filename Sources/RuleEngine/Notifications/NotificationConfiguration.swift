@@ -79,13 +79,15 @@ public enum ChannelConfiguration: Sendable, Equatable {
     case webhook(WebhookConfiguration)
     case log(LogConfiguration)
     case mqtt(MQTTChannelConfiguration)
+    case plugin(PluginChannelConfiguration)
 
-    /// `webhook`, `log`, `mqtt`.
+    /// `webhook`, `log`, `mqtt`, or the name of a plugin's channel.
     public var kind: String {
         switch self {
         case .webhook: "webhook"
         case .log: "log"
         case .mqtt: "mqtt"
+        case .plugin(let plugin): plugin.channel
         }
     }
 
@@ -95,6 +97,7 @@ public enum ChannelConfiguration: Sendable, Equatable {
         case .webhook(let webhook): webhook.sendResolved
         case .log(let log): log.sendResolved
         case .mqtt(let mqtt): mqtt.sendResolved
+        case .plugin(let plugin): plugin.sendResolved
         }
     }
 }
@@ -163,5 +166,25 @@ public struct MQTTChannelConfiguration: Sendable, Equatable {
         self.qos = qos
         self.retain = retain
         self.sendResolved = sendResolved
+    }
+}
+
+/// One entry of `<plugin>_configs`.
+public struct PluginChannelConfiguration: Sendable, Equatable {
+    /// The channel's name, and the plugin that provides it.
+    public var channel: String
+    public var plugin: String
+    /// What the receiver says, over the plugin's settings, over its defaults.
+    public var values: PluginValues
+    public var sendResolved: Bool
+    /// Of one attempt.
+    public var timeout: Duration
+
+    public init(channel: String, plugin: String, values: PluginValues, sendResolved: Bool = true, timeout: Duration = .seconds(10)) {
+        self.channel = channel
+        self.plugin = plugin
+        self.values = values
+        self.sendResolved = sendResolved
+        self.timeout = timeout
     }
 }

@@ -30,3 +30,13 @@ public protocol NotificationChannel: Sendable {
     var kind: String { get }
     func deliver(_ notification: Notification) async -> ChannelResult
 }
+
+/// A channel that also says whether a failed attempt may have reached the receiver all the same: the end of an alert is told to
+/// whoever may have heard that it fires.
+public protocol NotificationAttempting: NotificationChannel {
+    func attempt(_ notification: Notification) async -> AttemptResult
+}
+
+extension NotificationAttempting {
+    public func deliver(_ notification: Notification) async -> ChannelResult { await attempt(notification).result }
+}

@@ -56,10 +56,22 @@ final class PayloadDecoder {
     /// Numbers beyond double's range that were passed over, ever.
     private(set) var numbersOutOfRange = 0
 
+    /// What a named decoder does; nil for the others.
+    private let named: NamedDecoding?
+    /// What the places in `row` point into: the payload, or what a named decoder wrote. Good until the next payload.
+    private(set) var content = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Whether the last payload was passed over by its decoder: it is no reading.
+    private(set) var isPassedOver = false
+    /// The time that a named decoder found in the last payload.
+    private(set) var decodedTime: Instant?
+    /// Why a named decoder refused the last payload, once a message.
+    private(set) var refusal: TelemetryDecoderFailure?
+
     /// `paths` are places in the payload; a column a path.
-    init(paths: [FieldPath], decoder: TopicSubscription.Decoder) {
+    init(paths: [FieldPath], decoder: TopicSubscription.Decoder, named: NamedDecoding? = nil) {
         self.paths = paths
         self.decoder = decoder
+        self.named = named
         row = .allocate(capacity: max(1, paths.count))
         row.initialize(repeating: DecodedField(), count: paths.count)
         listed.extend(to: paths.count, with: 0)
@@ -136,9 +148,12 @@ final class PayloadDecoder {
         }
     }
 
-    /// Fills `row` from a payload. After a failure it is empty.
-    func decode(_ payload: UnsafeRawBufferPointer) throws(DecodeFailure) {
+    /// Fills `row` from a payload. After a failure it is empty. `message` numbers the messages, for named decoders: 0 is always a new one.
+    func decode(
+        _ payload: UnsafeRawBufferPointer, topic: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), message: UInt64 = 0
+    ) throws(DecodeFailure) {
         clear()
+        content = payload
         do throws(DecodeFailure) {
             switch decoder {
             case .automatic: try decodeAutomatically(payload)
@@ -146,11 +161,32 @@ final class PayloadDecoder {
                 guard JSONCursor.isUTF8(payload.bindMemory(to: UInt8.self)) else { throw DecodeFailure.utf8 }
                 setWhole(DecodedField(kind: .string, end: payload.count))
             case .bytes: setWhole(DecodedField(kind: .bytes, end: payload.count))
-            case .named: throw DecodeFailure.decoder
+            case .named: try decodeNamed(topic, payload, message)
             }
         } catch {
             clear()
             throw error
+        }
+    }
+
+    private func decodeNamed(_ topic: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer, _ message: UInt64) throws(DecodeFailure) {
+        isPassedOver = false
+        decodedTime = nil
+        refusal = nil
+        guard let named else { throw .decoder }
+        let (outcome, isFirst) = named.decode(topic: topic, payload: payload, message: message)
+        switch outcome {
+        case .failure(let failure):
+            if isFirst { refusal = failure }
+            throw .decoder
+        case .success(.nothing): isPassedOver = true
+        case .success(.reading(let time)):
+            decodedTime = time
+            content = named.content
+            do throws(DecodeFailure) { try decodeAutomatically(named.content) } catch {
+                if isFirst { refusal = TelemetryDecoderFailure("the decoder's fields are not usable: \(error.explanation)") }
+                throw .decoder
+            }
         }
     }
 

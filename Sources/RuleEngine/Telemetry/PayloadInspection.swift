@@ -13,6 +13,25 @@ public enum PayloadInspection {
         }
     }
 
+    /// What a plugin's decoder makes of a message: its fields and the time that it found; nil when it passes the message over.
+    public static func fields(topic: String, payload: [UInt8], decoder: any TelemetryDecoder) throws(TelemetryDecoderFailure) -> (
+        fields: Document, time: Instant?
+    )? {
+        let buffer = JSONBuffer()
+        let decoded: Result<DecodedMessage, TelemetryDecoderFailure> = Array(topic.utf8).withUnsafeBytes { topic in
+            payload.withUnsafeBytes { payload in
+                do throws(TelemetryDecoderFailure) {
+                    return .success(try decoder.decode(topic: topic, payload: payload, into: buffer))
+                } catch { return .failure(error) }
+            }
+        }
+        guard case .reading(let time) = try decoded.get() else { return nil }
+        guard let document = try? Document(json: Array(buffer.bytes)) else {
+            throw TelemetryDecoderFailure("the decoder's fields are not usable")
+        }
+        return (document, time)
+    }
+
     private static func automatic(_ payload: [UInt8]) -> Result<Document, DecodeFailure> {
         guard !payload.isEmpty else { return .failure(.empty) }
         // The decoder of the engine decides what is JSON; a whole document is then read with its numbers as they were written.

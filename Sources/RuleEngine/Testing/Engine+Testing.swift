@@ -23,14 +23,14 @@ extension Engine {
             let shape = router.shapes[Int(route.shape)]
             if isRetained, shape.isSkippedWhenRetained { continue }
             let decoder = router.decoderTable[Int(shape.decoder)].takeUnretainedValue()
-            guard (try? decoder.decode(payload)) != nil else { continue }
+            guard (try? decoder.decode(payload, topic: topic, message: context.readings)) != nil, !decoder.isPassedOver else { continue }
             for (column, path) in decoder.paths.enumerated() where decoder.row[column].kind == .null {
                 guard let member = nonFinite.first(where: { $0.path == path.elements }) else { continue }
                 decoder.row[column].kind = .number
                 decoder.row[column].number = member.number
             }
             let circumstance = route.circumstance < 0 ? nil : router.circumstances[Int(route.circumstance)]
-            shards[Int(route.shard)].apply(route, shape, circumstance, decoder, payload, isRetained: isRetained)
+            shards[Int(route.shard)].apply(route, shape, circumstance, decoder, decoder.content, isRetained: isRetained)
         }
     }
 

@@ -6,8 +6,8 @@ struct FileReading {
     let file: SourceFile
     let findings: Findings
     let environment: Environment
-    /// Decoders that plugins provide.
-    var decoders: Set<String> = []
+    /// What decoders, channels and actions of plugins there are.
+    var plugins = PluginCatalog.empty
 
     func report(_ code: String, _ message: String, at range: Range<Int>, label: String? = nil, notes: [String] = [], hint: String? = nil) {
         findings.report(code, message, at: file.location(of: range), label: label, notes: notes, hint: hint)

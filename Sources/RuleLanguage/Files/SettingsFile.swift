@@ -11,11 +11,16 @@ public struct SettingsFile: Sendable {
     public let settings: [Setting]
 
     /// Everything that is wrong is told, nothing is guessed: with errors, `settings` holds what could be read.
-    public static func read(name: String, bytes: [UInt8]) -> (file: SettingsFile, diagnostics: [Diagnostic]) {
+    ///
+    /// - Parameter others: mappings that are of another form and are read by somebody else.
+    public static func read(name: String, bytes: [UInt8], except others: Set<String> = []) -> (
+        file: SettingsFile, diagnostics: [Diagnostic]
+    ) {
         let findings = Findings()
         let file = SourceFile(name: name, bytes: bytes)
         var settings: [Setting] = []
         func collect(_ node: YAMLNode, _ path: String, at keyRange: Range<Int>) {
+            if others.contains(path) { return }
             switch node.content {
             case .mapping(let entries):
                 for entry in entries { collect(entry.value, path.isEmpty ? entry.key : "\(path).\(entry.key)", at: entry.keyRange) }

@@ -9,10 +9,18 @@ public struct NotificationFileReader: Sendable {
     public let environment: Environment
     /// Compiles the regular expressions of matchers.
     public let compile: RegexCompiler
+    /// Whose channels receivers may have, and what is said of them in the configuration.
+    public let plugins: PluginCatalog
+    public let settings: [String: PluginValues]
 
-    public init(environment: Environment, compile: @escaping RegexCompiler) {
+    public init(
+        environment: Environment, compile: @escaping RegexCompiler, plugins: PluginCatalog = .empty,
+        settings: [String: PluginValues] = [:]
+    ) {
         self.environment = environment
         self.compile = compile
+        self.plugins = plugins
+        self.settings = settings
     }
 
     private static let keys =
@@ -22,7 +30,8 @@ public struct NotificationFileReader: Sendable {
     /// The configuration, or nil when anything is wrong with it.
     public func read(_ source: RuleLoader.Source) -> (configuration: NotificationConfiguration?, diagnostics: [Diagnostic]) {
         let findings = Findings()
-        let reading = FileReading(file: SourceFile(name: source.name, bytes: source.bytes), findings: findings, environment: environment)
+        let reading = FileReading(
+            file: SourceFile(name: source.name, bytes: source.bytes), findings: findings, environment: environment, plugins: plugins)
         let configuration = configuration(reading)
         let diagnostics = findings.diagnostics.inOrder
         return (diagnostics.hasErrors ? nil : configuration, diagnostics)
@@ -47,7 +56,7 @@ public struct NotificationFileReader: Sendable {
         if let templates = mapping.entry("templates"), !templates.value.isEmpty {
             reading.warn("without-effect", "Go templates are not read: 'templates' has no effect", at: templates.keyRange)
         }
-        let receivers = mapping.required("receivers").map { ReceiverReader(reading: reading).read($0) }
+        let receivers = mapping.required("receivers").map { ReceiverReader(reading: reading, settings: settings).read($0) }
         let names = receivers.map { $0.map(\.name) }
         let reader = RouteReader(reading: reading, compile: compile, receivers: names)
         let route = mapping.required("route").flatMap { reader.root($0) }

@@ -3,22 +3,43 @@ import RuleEngine
 /// `receivers`: their names and channels.
 struct ReceiverReader {
     let reading: FileReading
+    /// Of plugins, from the configuration: what holds where a receiver does not say otherwise.
+    var settings: [String: PluginValues] = [:]
 
     /// Channels of Alertmanager and of ours that this version has not.
     private static let otherChannels = [
         "email", "amqp", "slack", "telegram", "ntfy", "pagerduty", "discord", "msteams", "msteamsv2", "opsgenie", "pushover", "sns",
         "victorops",
-        "webex", "wechat", "rocketchat", "jira", "incidentio", "mattermost",
+        "webex", "wechat", "rocketchat", "jira", "incidentio", "mattermost", "gotify", "teams",
     ]
-    private static let keys =
-        ["name", "webhook_configs", "log_configs", "mqtt_configs"].map { KnownKey($0) }
-        + otherChannels.map { .notSupported("\($0)_configs", unlessEmpty: true) } + [.notSupported("budget")]
+    private static let pluginsOfOthers = [
+        "slack": "slack", "telegram": "telegram", "ntfy": "ntfy", "pagerduty": "pagerduty", "discord": "discord", "msteams": "teams",
+        "msteamsv2": "teams", "teams": "teams", "gotify": "gotify",
+    ]
+    private var keys: [KnownKey] {
+        let provided = reading.plugins.names(.channel)
+        return (["webhook", "log", "mqtt"] + provided).reduce(into: [KnownKey("name")]) { $0.append(KnownKey("\($1)_configs")) }
+            + Self.otherChannels.filter { !provided.contains($0) }.map(otherChannel) + [.notSupported("budget")]
+    }
+
+    /// Of Alertmanager's own channels some are plugins here, which may not be installed.
+    private func otherChannel(_ name: String) -> KnownKey {
+        guard let plugin = Self.pluginsOfOthers[name] else { return .notSupported("\(name)_configs", unlessEmpty: true) }
+        let isThere = reading.plugins.find(.channel, plugin) != nil
+        var key = KnownKey(
+            "\(name)_configs",
+            refused: isThere
+                ? "'\(name)_configs' is called '\(plugin)_configs' here"
+                : "'\(name)_configs' needs the plugin '\(plugin)', which is not installed")
+        key.allowsEmpty = true
+        return key
+    }
 
     /// The receivers that have a name; what is wrong with them has been reported.
     func read(_ node: YAMLNode) -> [Receiver] {
         var first: [String: Range<Int>] = [:]
         return (reading.list(node, "receivers") ?? []).compactMap { item in
-            guard let mapping = MappingReader(item, subject: "a receiver", keys: Self.keys, in: reading) else { return nil }
+            guard let mapping = MappingReader(item, subject: "a receiver", keys: keys, in: reading) else { return nil }
             let channels = channels(mapping)
             guard let node = mapping.required("name"), let name = reading.name(node, "name") else { return nil }
             if let other = first[name] {
@@ -37,7 +58,24 @@ struct ReceiverReader {
         func all(_ key: String, _ read: (YAMLNode) -> ChannelConfiguration?) -> [ChannelConfiguration] {
             (mapping[key].flatMap { reading.list($0, key) } ?? []).compactMap(read)
         }
-        return all("webhook_configs", channels.webhook) + all("log_configs", channels.log) + all("mqtt_configs", channels.mqtt)
+        let own = all("webhook_configs", channels.webhook) + all("log_configs", channels.log) + all("mqtt_configs", channels.mqtt)
+        return reading.plugins.names(.channel).reduce(into: own) { found, name in
+            found += all("\(name)_configs") { plugin($0, channel: name) }
+        }
+    }
+
+    /// One entry of `<plugin>_configs`.
+    private func plugin(_ node: YAMLNode, channel: String) -> ChannelConfiguration? {
+        guard let manifest = reading.plugins.find(.channel, channel)?.manifest else { return nil }
+        let keys = PluginValuesReader.keys(manifest.settings) + ["send_resolved", "timeout"].map { KnownKey($0) }
+        guard let mapping = MappingReader(node, subject: "an entry of '\(channel)_configs'", keys: keys, in: reading) else { return nil }
+        let values = PluginValuesReader(reading: reading).values(
+            mapping, manifest.settings, over: settings[manifest.name] ?? PluginValues())
+        let sendResolved = mapping["send_resolved"].flatMap { reading.bool($0, "send_resolved") } ?? true
+        let timeout = mapping["timeout"].flatMap { reading.duration($0, "timeout", atLeast: .milliseconds(1)) } ?? .seconds(10)
+        return .plugin(
+            PluginChannelConfiguration(
+                channel: channel, plugin: manifest.name, values: values, sendResolved: sendResolved, timeout: timeout))
     }
 }
 

@@ -7,6 +7,7 @@ struct ActionReader {
     private static let keys = ["firing", "resolved"].map { KnownKey($0) }
     private static let kinds = [
         KnownKey("publish"), KnownKey("script", refused: "'script' is not supported by this version: there are no automations yet"),
+        KnownKey("plugin", refused: "'plugin' is not supported by this version: rules cannot name an action of a plugin yet"),
     ]
     private static let publishKeys = ["topic", "payload", "qos", "retain"].map { KnownKey($0) }
 

@@ -17,12 +17,12 @@ public struct RuleLoader: Sendable {
     }
 
     public let environment: Environment
-    public let decoders: Set<String>
+    public let plugins: PluginCatalog
 
-    /// - Parameter decoders: names of the decoders that plugins provide.
-    public init(environment: Environment, decoders: Set<String> = []) {
+    /// - Parameter plugins: whose decoders and actions rules may use. (Their functions are in `environment`.)
+    public init(environment: Environment, plugins: PluginCatalog = .empty) {
         self.environment = environment
-        self.decoders = decoders
+        self.plugins = plugins
     }
 
     /// A catalogue of all files and stored groups; nil when anything is wrong, since a set of rules is taken whole or not at all.
@@ -72,7 +72,7 @@ public struct RuleLoader: Sendable {
 
     private func reading(_ source: Source, _ findings: Findings) -> FileReading {
         FileReading(
-            file: SourceFile(name: source.name, bytes: source.bytes), findings: findings, environment: environment, decoders: decoders)
+            file: SourceFile(name: source.name, bytes: source.bytes), findings: findings, environment: environment, plugins: plugins)
     }
 
     /// What diagnostics call the text of a group that is kept in the store.

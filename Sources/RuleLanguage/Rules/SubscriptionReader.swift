@@ -108,9 +108,9 @@ struct SubscriptionReader {
         case "auto": return .automatic
         case "text": return .text
         case "bytes": return .bytes
-        case _ where reading.decoders.contains(name): return .named(name)
+        case _ where reading.plugins.find(.decoder, name) != nil: return .named(name)
         default:
-            let known = ["auto", "bytes", "text"] + reading.decoders.sorted()
+            let known = ["auto", "bytes", "text"] + reading.plugins.names(.decoder)
             reading.report(
                 "unknown-decoder", "there is no decoder '\(name)'", at: node.range,
                 notes: ["known decoders: \(known.joined(separator: ", "))"],

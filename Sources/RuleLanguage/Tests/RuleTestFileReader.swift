@@ -6,10 +6,13 @@ public struct RuleTestFileReader: Sendable {
     public let environment: Environment
     /// Compiles the regular expressions of matchers.
     public let compile: RegexCompiler
+    /// Whose channels receivers may have.
+    public let plugins: PluginCatalog
 
-    public init(environment: Environment, compile: @escaping RegexCompiler) {
+    public init(environment: Environment, compile: @escaping RegexCompiler, plugins: PluginCatalog = .empty) {
         self.environment = environment
         self.compile = compile
+        self.plugins = plugins
     }
 
     private static let keys =
@@ -27,7 +30,8 @@ public struct RuleTestFileReader: Sendable {
     /// The tests, or nil when anything is wrong with them.
     public func read(_ source: RuleLoader.Source) -> (file: RuleTestFile?, diagnostics: [Diagnostic]) {
         let findings = Findings()
-        let reading = FileReading(file: SourceFile(name: source.name, bytes: source.bytes), findings: findings, environment: environment)
+        let reading = FileReading(
+            file: SourceFile(name: source.name, bytes: source.bytes), findings: findings, environment: environment, plugins: plugins)
         let file = file(reading)
         let diagnostics = findings.diagnostics.inOrder
         return (diagnostics.hasErrors ? nil : file, diagnostics)
@@ -83,7 +87,9 @@ public struct RuleTestFileReader: Sendable {
     private func notifications(_ mapping: MappingReader, _ reading: FileReading) -> RuleTestFile.Notifications {
         guard let node = mapping["notifications"], !node.isNull else { return .toDefault }
         if case .scalar = node.content { return reference(node, "notifications", reading).map { .file($0) } ?? .toDefault }
-        return NotificationFileReader(environment: environment, compile: compile).configuration(node, reading).map { .inline($0) }
+        return NotificationFileReader(environment: environment, compile: compile, plugins: plugins).configuration(node, reading).map {
+            .inline($0)
+        }
             ?? .toDefault
     }
 

@@ -18,13 +18,15 @@ public struct RuleTestSuite: Sendable {
     /// Blocks on file I/O.
     ///
     /// - Parameter path: of the test file; the files it names are relative to its folder.
-    public static func load(_ path: String, environment: Environment, compile: @escaping RegexCompiler) throws(Obstacle) -> (
-        suite: RuleTestSuite, sources: [RuleLoader.Source]
-    ) {
+    /// - Parameter plugins: whose decoders, functions and channels the rules and their notifications use.
+    public static func load(
+        _ path: String, environment base: Environment, compile: @escaping RegexCompiler, plugins: PluginSet = .empty
+    ) throws(Obstacle) -> (suite: RuleTestSuite, sources: [RuleLoader.Source]) {
+        let environment = plugins.environment(base)
         var (source, diagnostics) = RuleFolder.readFile(path)
         guard let source else { throw Obstacle(diagnostics: diagnostics, sources: []) }
         var sources = [source]
-        let read = RuleTestFileReader(environment: environment, compile: compile).read(source)
+        let read = RuleTestFileReader(environment: environment, compile: compile, plugins: plugins.catalog).read(source)
         diagnostics += read.diagnostics
         guard let file = read.file else { throw Obstacle(diagnostics: diagnostics, sources: sources) }
         let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
@@ -33,14 +35,15 @@ public struct RuleTestSuite: Sendable {
         sources += rules
         var automations: [RuleLoader.Source] = []
         for reference in file.automations { automations += try Self.rules(reference, folder, sources) }
-        let loader = RuleLoader(environment: environment)
+        let loader = RuleLoader(environment: environment, plugins: plugins.catalog)
         let loaded = loader.load(files: rules)
         diagnostics += loaded.diagnostics
         let compiled = EvaluationPlan.compile(
             loaded.catalog ?? loader.loadReadable(files: rules).catalog, environment: environment,
-            surroundings: file.surroundings)
+            surroundings: file.surroundings, decoders: plugins.decoders)
         diagnostics += compiled.diagnostics
-        let configuration = try notifications(file, folder, environment, compile, &sources, &diagnostics)
+        let reader = NotificationFileReader(environment: environment, compile: compile, plugins: plugins.catalog)
+        let configuration = try notifications(file, folder, reader, &sources, &diagnostics)
         guard let catalog = loaded.catalog, let plan = compiled.plan, let configuration, !diagnostics.hasErrors else {
             throw Obstacle(diagnostics: diagnostics, sources: sources)
         }
@@ -70,8 +73,7 @@ public struct RuleTestSuite: Sendable {
     }
 
     private static func notifications(
-        _ file: RuleTestFile, _ folder: String, _ environment: Environment, _ compile: @escaping RegexCompiler,
-        _ sources: inout [RuleLoader.Source],
+        _ file: RuleTestFile, _ folder: String, _ reader: NotificationFileReader, _ sources: inout [RuleLoader.Source],
         _ diagnostics: inout [Diagnostic]
     ) throws(Obstacle) -> NotificationConfiguration? {
         switch file.notifications {
@@ -81,7 +83,7 @@ public struct RuleTestSuite: Sendable {
             let found = try rules(reference, folder, sources)
             guard let source = found.first else { return nil }
             sources.append(NotificationFileReader.redacted(source))
-            let read = NotificationFileReader(environment: environment, compile: compile).read(source)
+            let read = reader.read(source)
             diagnostics += read.diagnostics
             return read.configuration
         }

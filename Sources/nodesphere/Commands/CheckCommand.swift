@@ -1,13 +1,14 @@
 import ArgumentParser
 import Foundation
+import Logging
 import RuleEngine
 import RuleLanguage
 
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Check rules and notifications: every mistake, with its place.",
+        commandName: "check", abstract: "Check rules, notifications and plugins: every mistake, with its place.",
         discussion:
-            "PATHs are rule files, folders of them, or notification files (recognised by 'route:'). Without any: what the configuration names."
+            "PATHs are rule files, folders of them, notification files (recognised by 'route:'), plugins or folders of them (recognised by plugin.yaml). Without any: what the configuration names."
     )
 
     @Argument(help: "Files and folders.") var paths: [String] = []
@@ -18,13 +19,21 @@ struct CheckCommand: ParsableCommand {
         var rules: [RuleLoader.Source] = []
         var notifications: [RuleLoader.Source] = []
         var diagnostics: [Diagnostic] = []
-        for path in try wanted() {
+        let configuration = try ConfigurationOptions.load(config, flags: [])
+        // Rules may use what the configured plugins provide; those are told of when they are among the paths, or when all is looked at.
+        let installed = InstalledPlugins.load(
+            configuration, http: NoNetwork(), publisher: nil, logger: Logger(label: "plugins") { _ in SwiftLogNoOpLogHandler() })
+        var plugins = PluginCheck()
+        if paths.isEmpty { plugins.add(installed) }
+        for path in wanted(configuration) {
             var isFolder: ObjCBool = false
             guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
                 Output.talk("error: '\(path)' is not there")
                 throw Ending(2)
             }
-            if isFolder.boolValue {
+            if isFolder.boolValue, PluginFolder(path).holdsPlugins {
+                plugins.add(folder: path, configuration)
+            } else if isFolder.boolValue {
                 let (sources, found) = RuleFolder(path).read()
                 rules += sources
                 diagnostics += found
@@ -35,18 +44,15 @@ struct CheckCommand: ParsableCommand {
             }
         }
         diagnostics +=
-            RuleReader.plan(files: rules, storeGroups: [], surroundings: try ConfigurationOptions.load(config, flags: []).surroundings).1
-        for file in notifications {
-            diagnostics +=
-                NotificationFileReader(environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler).read(file).diagnostics
-        }
-        report(diagnostics.inOrder, rules, notifications)
+            RuleReader.plan(files: rules, storeGroups: [], surroundings: configuration.surroundings, plugins: installed).1
+        for file in notifications { diagnostics += installed.notificationReader.read(file).diagnostics }
+        diagnostics += plugins.diagnostics
+        report(diagnostics.inOrder, rules, notifications, plugins)
         if diagnostics.hasErrors { throw Ending(1) }
     }
 
-    private func wanted() throws -> [String] {
+    private func wanted(_ configuration: ServerConfiguration) -> [String] {
         guard paths.isEmpty else { return paths }
-        let configuration = try ConfigurationOptions.load(config, flags: [])
         let file = configuration.text("notifications.file")
         return [configuration.text("rules.path")] + (FileManager.default.fileExists(atPath: file) ? [file] : [])
     }
@@ -57,17 +63,20 @@ struct CheckCommand: ParsableCommand {
         return lines.contains { $0.hasPrefix("route:") || $0.hasPrefix("receivers:") } && !lines.contains { $0.hasPrefix("groups:") }
     }
 
-    private func report(_ diagnostics: [Diagnostic], _ rules: [RuleLoader.Source], _ notifications: [RuleLoader.Source]) {
+    private func report(
+        _ diagnostics: [Diagnostic], _ rules: [RuleLoader.Source], _ notifications: [RuleLoader.Source], _ plugins: PluginCheck
+    ) {
         if json {
             Output.result(Document.array(diagnostics.map(\.document)).json)
             return
         }
-        let renderer = DiagnosticRenderer(sources: rules + notifications)
+        let renderer = DiagnosticRenderer(sources: rules + notifications + plugins.sources)
         for diagnostic in diagnostics { Output.talk(renderer.render(diagnostic)) }
         let errors = diagnostics.count { $0.severity == .error }, warnings = diagnostics.count - errors
         let files =
             "\(rules.count) rule \(rules.count == 1 ? "file" : "files")"
             + (notifications.isEmpty ? "" : " and \(notifications.count) for notifications")
+            + (plugins.count == 0 ? "" : " and \(plugins.count) \(plugins.count == 1 ? "plugin" : "plugins")")
         let found =
             errors + warnings == 0
             ? "nothing to complain of"

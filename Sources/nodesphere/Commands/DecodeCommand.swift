@@ -8,7 +8,8 @@ struct DecodeCommand: ParsableCommand {
 
     @Option(help: "The topic it came on.") var topic: String
     @Option(help: "A topic filter with captures, as in 'on'.") var on: String?
-    @Option(help: "auto, text or bytes.") var decoder = "auto"
+    @Option(help: "auto, text, bytes, or a plugin's.") var decoder = "auto"
+    @Option(help: "The configuration file, for plugins.") var config: String?
     @Flag(help: "Standard input is hexadecimal.") var hex = false
     @Flag(help: "As JSON.") var json = false
 
@@ -21,38 +22,69 @@ struct DecodeCommand: ParsableCommand {
         case "text": kind = .text
         case "bytes": kind = .bytes
         default:
-            Output.talk("error: there is no decoder '\(decoder)'; there are auto, text and bytes")
+            let captures = try captures()
+            return try decode(payload, with: try plugin(), captures)
+        }
+        let captures = try captures()
+        switch PayloadInspection.fields(of: payload, decoder: kind) {
+        case .success(let fields): show(fields, captures, time: nil)
+        case .failure(let failure): throw complain(failure.explanation)
+        }
+    }
+
+    private func captures() throws -> Document {
+        guard let on else { return .emptyObject }
+        do {
+            let filter = try TopicFilter(on)
+            guard let found = filter.captures(in: topic) else {
+                Output.talk("error: '\(on)' does not match '\(topic)'")
+                throw Ending(1)
+            }
+            return .object(found.map { .init($0.name, .string($0.value)) })
+        } catch let mistake as TopicFilter.Mistake {
+            Output.talk("error: \(mistake.message)")
             throw Ending(2)
         }
-        var captures = Document.emptyObject
-        if let on {
-            do {
-                let filter = try TopicFilter(on)
-                guard let found = filter.captures(in: topic) else {
-                    Output.talk("error: '\(on)' does not match '\(topic)'")
-                    throw Ending(1)
+    }
+
+    private func plugin() throws -> any TelemetryDecoder {
+        let plugins = try InstalledPlugins.forCommand(config)
+        if let found = plugins.set.decoders[decoder] { return found }
+        let known = ["auto", "bytes", "text"] + plugins.set.catalog.names(.decoder)
+        Output.talk("error: there is no decoder '\(decoder)'; there are \(known.joined(separator: ", "))")
+        throw Ending(2)
+    }
+
+    private func decode(_ payload: [UInt8], with decoder: any TelemetryDecoder, _ captures: Document) throws {
+        do throws(TelemetryDecoderFailure) {
+            guard let (fields, time) = try PayloadInspection.fields(topic: topic, payload: payload, decoder: decoder) else {
+                if json {
+                    Output.result("{\"ignored\":true}")
+                } else {
+                    Output.talk("the decoder passes this message over: it is no reading")
                 }
-                captures = .object(found.map { .init($0.name, .string($0.value)) })
-            } catch let mistake as TopicFilter.Mistake {
-                Output.talk("error: \(mistake.message)")
-                throw Ending(2)
+                return
             }
+            show(fields, captures, time: time)
+        } catch { throw complain(error.reason) }
+    }
+
+    private func show(_ fields: Document, _ captures: Document, time: Instant?) {
+        if json {
+            Output.result(Document.object([.init("fields", fields), .init("captures", captures), .init("time", Document(time))]).json)
+            return
         }
-        switch PayloadInspection.fields(of: payload, decoder: kind) {
-        case .success(let fields):
-            if json {
-                Output.result(Document.object([.init("fields", fields), .init("captures", captures), .init("time", .null)]).json)
-            } else {
-                for member in (captures.members ?? []) + (fields.members ?? []) { Output.result("\(member.name) = \(member.value.json)") }
-            }
-        case .failure(let failure):
-            if json {
-                Output.result(Document.object([.init("error", .string(failure.explanation))]).json)
-            } else {
-                Output.talk("error: \(failure.explanation)")
-            }
-            throw Ending(1)
+        for member in (captures.members ?? []) + (fields.members ?? []) { Output.result("\(member.name) = \(member.value.json)") }
+        if let time { Output.result("time = \(time)") }
+    }
+
+    private func complain(_ reason: String) -> Ending {
+        if json {
+            Output.result(Document.object([.init("error", .string(reason))]).json)
+        } else {
+            Output.talk("error: \(reason)")
         }
+        return Ending(1)
     }
 
     private func bytes(ofHexadecimal text: [UInt8]) throws -> [UInt8] {

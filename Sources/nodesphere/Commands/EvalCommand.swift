@@ -14,6 +14,7 @@ struct EvalCommand: ParsableCommand {
     @Flag(help: "Strict CEL, without the promoted arithmetic of rules.") var strict = false
     @Flag(help: "Answer JSON lines of a conformance set from standard input.") var batch = false
     @Flag(help: "As JSON.") var json = false
+    @Option(help: "The configuration file, for functions of plugins.") var config: String?
 
     func run() throws {
         if batch {
@@ -26,7 +27,7 @@ struct EvalCommand: ParsableCommand {
             throw Ending(2)
         }
         let values = try readVariables()
-        let environment = strict ? Environment(arithmetic: .strict) : RuleLanguageEnvironment.standard
+        let environment = strict ? Environment(arithmetic: .strict) : try InstalledPlugins.forCommand(config).environment
         let strings = InternedStrings()
         var names = DocumentNames(names: values.map(\.0))
         let parsed = environment.parse(expression)

@@ -4,9 +4,9 @@ import LuaScripting
 import RuleEngine
 import RuleLanguage
 
-struct TestCommand: ParsableCommand {
+struct TestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "test", abstract: "Run tests of rules in virtual time.",
+        commandName: "test", abstract: "Run tests of rules in virtual time, and of plugins.",
         discussion:
             "PATHs are test files and folders with *.test.yaml in them. Without any: the folder of rules that the configuration names.")
 
@@ -18,9 +18,9 @@ struct TestCommand: ParsableCommand {
     @Flag(help: "Run again whenever one of the files changes, until interrupted.") var watch = false
     @Option(help: "The configuration file.") var config: String?
 
-    func run() throws {
+    func run() async throws {
         while true {
-            let (report, used) = try runOnce()
+            let (report, used) = try await runOnce()
             guard watch else {
                 if report.failed > 0 { throw Ending(1) }
                 return
@@ -29,15 +29,22 @@ struct TestCommand: ParsableCommand {
         }
     }
 
-    private func runOnce() throws -> (RuleTestReport, files: Set<String>) {
+    private func runOnce() async throws -> (RuleTestReport, files: Set<String>) {
         let files = try testFiles()
         var report = RuleTestReport(files: [], coverage: coverage ? RuleCoverage() : nil)
         var used = Set(files)
         let clock = ContinuousClock.now
+        let isOnlyPlugins = files.allSatisfy(PluginTestSuite.isOfPlugin)
+        let plugins = isOnlyPlugins ? .none : try InstalledPlugins.forCommand(config)
+        var examined: Set<String> = []
         for path in files {
+            if PluginTestSuite.isOfPlugin(path) {
+                report.files += try await runPlugin(path, isFirst: examined.insert(PluginTestSuite.folder(of: path)).inserted)
+                continue
+            }
             do {
                 let (suite, sources) = try RuleTestSuite.load(
-                    path, environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler)
+                    path, environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler, plugins: plugins.set)
                 used.formUnion(sources.map(\.name))
                 var runner = RuleTestRunner(plan: suite.plan, routes: suite.routes, coverage: report.coverage)
                 runner.makeScripts = Self.scripts(of: suite)
@@ -73,6 +80,39 @@ struct TestCommand: ParsableCommand {
             }
             return runtime
         }
+    }
+
+    /// The tests of one file, and with a plugin's first file the examples of its functions.
+    private func runPlugin(_ path: String, isFirst: Bool) async throws -> [RuleTestReport.File] {
+        do {
+            let folder = PluginTestSuite.folder(of: path)
+            let granted = try nativePluginsGranted()
+            let suite = try PluginTestSuite(folder: folder) { granted.contains($0) }
+            if suite.manifest.code != .lua, !granted.contains(suite.manifest.name) {
+                Output.talk("\(path): left out: the configuration does not grant 'native' to '\(suite.manifest.name)'")
+                return []
+            }
+            var files: [RuleTestReport.File] = []
+            let groups = (isFirst ? [("\(folder)/\(PluginFolder.manifestName)", suite.examples)] : []) + [(path, try suite.tests(in: path))]
+            for (name, tests) in groups {
+                var results: [RuleTestResult] = []
+                for test in tests where filter.map({ test.name.contains($0) }) ?? true { results.append(await suite.runner.run(test)) }
+                if !results.isEmpty { files.append(.init(name: name, results: results)) }
+            }
+            return files
+        } catch let obstacle as PluginTestSuite.Obstacle {
+            if !json { Output.talk(obstacle.text) }
+            return [.init(name: path, obstacle: obstacle.text)]
+        }
+    }
+
+    private func nativePluginsGranted() throws -> Set<String> {
+        let configuration = try ConfigurationOptions.load(config, flags: [])
+        guard let file = configuration.file, let bytes = FileManager.default.contents(atPath: file) else { return [] }
+        let (catalog, _) = PluginFolder(configuration.text("plugins.path")).catalog(environment: RuleLanguageEnvironment.standard)
+        let said = PluginConfigurationReader(catalog: catalog, environment: RuleLanguageEnvironment.standard)
+            .read(name: file, bytes: Array(bytes)).configuration
+        return Set(said.grants.filter(\.value.isNative).keys)
     }
 
     private func show(_ report: RuleTestReport, took: Duration) throws {

@@ -52,7 +52,7 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("external_url", default: ""),
         ConfigurationKey("log.level", default: "info"),
         ConfigurationKey("log.format", default: "text"),
-        ConfigurationKey("plugins.path", default: "plugins", later: true),
+        ConfigurationKey("plugins.path", default: "plugins"),
         ConfigurationKey("journal.enabled", .bool, default: "true"),
         ConfigurationKey("journal.retain", .duration, default: "24h"),
         ConfigurationKey("journal.max_size", .size, default: "2GiB"),

@@ -67,7 +67,7 @@ struct ServerConfiguration: Sendable {
             return
         }
         failure.lines.append(RuleLoader.Source(name: file, bytes: Array(bytes)))
-        let (settings, diagnostics) = SettingsFile.read(name: file, bytes: Array(bytes))
+        let (settings, diagnostics) = SettingsFile.read(name: file, bytes: Array(bytes), except: ["plugins.grants", "plugins.settings"])
         failure.diagnostics += diagnostics.filter { $0.severity == .error }
         let names = ConfigurationKey.all.flatMap { $0.isSecret ? [$0.name, $0.name + "_file"] : [$0.name] }
         for setting in settings.settings {

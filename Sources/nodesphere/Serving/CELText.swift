@@ -15,6 +15,9 @@ struct DocumentNames: NameResolver {
 
 /// Texts of `notifications.yaml` filled in: CEL over `group_labels`, `common_labels`, `common_annotations`, `status`, `receiver` and `alerts`.
 struct CELNotificationRendering: NotificationTextRendering {
+    /// With the functions of plugins.
+    let environment: Environment
+
     static let names = [
         ("group_labels", "groupLabels"), ("common_labels", "commonLabels"), ("common_annotations", "commonAnnotations"),
         ("status", "status"), ("receiver", "receiver"), ("alerts", "alerts"),
@@ -26,15 +29,14 @@ struct CELNotificationRendering: NotificationTextRendering {
             switch part {
             case .literal(let literal): result += literal
             case .expression(let source):
-                guard let value = Self.value(of: source, document) else { return nil }
+                guard let value = value(of: source, document) else { return nil }
                 result += value
             }
         }
         return result
     }
 
-    private static func value(of source: String, _ document: Document) -> String? {
-        let environment = RuleLanguageEnvironment.standard
+    private func value(of source: String, _ document: Document) -> String? {
         let strings = InternedStrings()
         var names = DocumentNames(names: Self.names.map(\.0))
         guard let expression = environment.parse(source).expression,

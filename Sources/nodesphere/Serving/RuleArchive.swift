@@ -7,6 +7,8 @@ import RuleLanguage
 /// The rules that a journal refers to, each set once, as `rules-<name>.json` in the journal's folder: a replay reads these, not the rule files, which show the present.
 struct RuleArchive: Sendable {
     let folder: String
+    /// What the rules use besides themselves: as they are now, and not as they were.
+    let plugins: InstalledPlugins
 
     /// Keeps a set of rules, durably; its name. The same rules have the same name.
     func keep(_ rules: RuleSet) throws -> String {
@@ -35,7 +37,7 @@ struct RuleArchive: Sendable {
             let files = Self.sources(document["files"]), let groups = Self.sources(document["groups"]),
             let surroundings = Surroundings(document["surroundings"])
         else { return nil }
-        return RuleReader.plan(files: files, storeGroups: groups, surroundings: surroundings).0
+        return RuleReader.plan(files: files, storeGroups: groups, surroundings: surroundings, plugins: plugins).0
     }
 
     /// Removes sets that no record or checkpoint can refer to: not in use since an instant.

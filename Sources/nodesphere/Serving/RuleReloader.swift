@@ -19,6 +19,7 @@ struct RuleReader: Sendable {
     let rulesPath: String
     let notificationsPath: String
     let surroundings: Surroundings
+    let plugins: InstalledPlugins
 
     struct Rejection: Error {
         var diagnostics: [Diagnostic]
@@ -43,11 +44,11 @@ struct RuleReader: Sendable {
     func read(files: [RuleLoader.Source], storeGroups: [RuleLoader.Source], notifications file: RuleLoader.Source?) throws(Rejection)
         -> RuleSet
     {
-        let (plan, ruleDiagnostics) = Self.plan(files: files, storeGroups: storeGroups, surroundings: surroundings)
+        let (plan, ruleDiagnostics) = Self.plan(files: files, storeGroups: storeGroups, surroundings: surroundings, plugins: plugins)
         var diagnostics = ruleDiagnostics
         var configuration: NotificationConfiguration? = .logOnly
         if let file {
-            let (read, found) = NotificationFileReader(environment: RuleLanguageEnvironment.standard, compile: CELRegex.compiler).read(file)
+            let (read, found) = plugins.notificationReader.read(file)
             configuration = read
             diagnostics += found
         }
@@ -66,23 +67,21 @@ struct RuleReader: Sendable {
         }
     }
 
-    static func plan(files: [RuleLoader.Source], storeGroups: [RuleLoader.Source], surroundings: Surroundings) -> (
-        EvaluationPlan?, [Diagnostic]
-    ) {
-        let (catalog, diagnostics) = RuleLoader(environment: RuleLanguageEnvironment.standard).load(files: files, storeGroups: storeGroups)
-        guard let catalog else {
-            return (nil, diagnostics + compiledDiagnostics(files, storeGroups, surroundings))
+    static func plan(
+        files: [RuleLoader.Source], storeGroups: [RuleLoader.Source], surroundings: Surroundings, plugins: InstalledPlugins
+    ) -> (EvaluationPlan?, [Diagnostic]) {
+        let loader = RuleLoader(environment: plugins.environment, plugins: plugins.set.catalog)
+        let (catalog, diagnostics) = loader.load(files: files, storeGroups: storeGroups)
+        func compile(_ catalog: RuleCatalog) -> (plan: EvaluationPlan?, diagnostics: [Diagnostic]) {
+            EvaluationPlan.compile(
+                catalog, environment: plugins.environment, surroundings: surroundings, decoders: plugins.set.decoders)
         }
-        let (plan, found) = EvaluationPlan.compile(catalog, surroundings: surroundings)
+        guard let catalog else {
+            // There is no catalogue; the rules that can be read are compiled all the same, so that every mistake is told in one run.
+            return (nil, diagnostics + compile(loader.loadReadable(files: files, storeGroups: storeGroups).catalog).diagnostics)
+        }
+        let (plan, found) = compile(catalog)
         return (plan, (diagnostics + found).inOrder)
-    }
-
-    /// With mistakes in the files there is no catalogue; the rules that can be read are compiled all the same, so that every mistake is told in one run.
-    private static func compiledDiagnostics(
-        _ files: [RuleLoader.Source], _ storeGroups: [RuleLoader.Source], _ surroundings: Surroundings
-    ) -> [Diagnostic] {
-        let sound = RuleLoader(environment: RuleLanguageEnvironment.standard).loadReadable(files: files, storeGroups: storeGroups)
-        return EvaluationPlan.compile(sound.catalog, surroundings: surroundings).diagnostics
     }
 }
 

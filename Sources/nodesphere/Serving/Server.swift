@@ -6,6 +6,7 @@ import Logging
 import MQTTTelemetry
 import MongoState
 import NotificationChannels
+import OutgoingHTTP
 import RESTInterface
 import RuleEngine
 import RuleLanguage
@@ -42,9 +43,12 @@ struct Server {
         let dataPath = configuration.text("data.path")
         let schedulerClock = EngineClock()
         let foundations = try foundations(dataPath, clock: schedulerClock)
+        let http = HTTPClient()
+        let publisher = MQTTMessagePublisher(mqtt, logger: logger)
+        let plugins = try plugins(http: http, publisher: publisher)
         let reader = RuleReader(
             rulesPath: configuration.text("rules.path"), notificationsPath: configuration.text("notifications.file"),
-            surroundings: configuration.surroundings)
+            surroundings: configuration.surroundings, plugins: plugins)
         let influx = try influxConfiguration()
         let history = influx.map { InfluxWindowHistory($0) }
         let state = ServerState(
@@ -53,8 +57,8 @@ struct Server {
             logger.notice("HTTP interface at http://\(bound)")
         }
         let core = ServerCore(
-            configuration: configuration, logger: logger, reader: reader, mqtt: mqtt, dataPath: dataPath, store: foundations.store,
-            directory: foundations.directory, scheduler: foundations.scheduler, history: history, state: state,
+            configuration: configuration, logger: logger, reader: reader, mqtt: mqtt, http: http, publisher: publisher, dataPath: dataPath,
+            store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history, state: state,
             isRepairing: isRepairing)
         // Services are stopped in reverse order: the core first, then HTTP, so that health can be asked to the end.
         let group = ServiceGroup(
@@ -115,6 +119,17 @@ struct Server {
         } catch {
             throw StartFailure(description: error.description, status: 2)
         }
+    }
+
+    private func plugins(http: HTTPClient, publisher: MQTTMessagePublisher) throws(StartFailure) -> InstalledPlugins {
+        let plugins = InstalledPlugins.load(configuration, http: HTTPRequests(http), publisher: publisher, logger: logger)
+        for warning in plugins.diagnostics where warning.severity == .warning {
+            logger.warning("\(warning.location.file):\(warning.location.line): \(warning.message)")
+        }
+        guard !plugins.diagnostics.hasErrors else {
+            throw StartFailure(description: "the plugins have mistakes\n\(plugins.text)", status: 1)
+        }
+        return plugins
     }
 
     /// Stable for an installation: configured, or made once and kept in the data folder.

@@ -18,6 +18,8 @@ struct ServerCore: Service {
     let logger: Logger
     let reader: RuleReader
     let mqtt: MQTTConfiguration
+    let http: HTTPClient
+    let publisher: MQTTMessagePublisher
     let dataPath: String
     let store: any StateStore
     let directory: any DeviceDirectory
@@ -28,7 +30,7 @@ struct ServerCore: Service {
     let isRepairing: Bool
 
     private var journalFolder: String { dataPath + "/journal" }
-    private var archive: RuleArchive { RuleArchive(folder: journalFolder) }
+    private var archive: RuleArchive { RuleArchive(folder: journalFolder, plugins: reader.plugins) }
 
     func run() async throws {
         guard let restored = try await withGracefulEnd({ try await restore() }) else { return }
@@ -183,14 +185,13 @@ struct ServerCore: Service {
         let checkpoints = Checkpoints(host: host, folder: journalFolder, archive: archive, logger: logger)
         // What a journal goes on from.
         await checkpoints.take()
-        let publisher = MQTTMessagePublisher(mqtt, logger: logger)
         let source = MQTTTelemetrySource(mqtt, logger: logger)
         source.expectRepetitions(of: outcome.unacknowledged)
-        let http = HTTPClient()
-        let logger = logger
+        let (http, publisher, logger, plugins) = (http, publisher, logger, reader.plugins)
         let makeChannels: @Sendable (NotificationConfiguration) -> ChannelSet = { configuration in
             ChannelSet(
-                receivers: configuration.receivers, http: http, publisher: publisher, rendering: CELNotificationRendering(), logger: logger)
+                receivers: configuration.receivers, http: http, publisher: publisher,
+                rendering: CELNotificationRendering(environment: plugins.environment), plugins: plugins.channel, logger: logger)
         }
         let consumer = DeliveryConsumer(host: host, channels: makeChannels(rules.notifications), logger: logger)
         let board = AlertBoard()
@@ -394,6 +395,7 @@ struct ServerCore: Service {
             inputs.addTask { await followDirectory(running) }
             inputs.addTask { await forgetResolved(running) }
             inputs.addTask { await watchStore() }
+            inputs.addTask { await watchDecoders(running) }
             inputs.addTask { await watchFiles(running) }
             inputs.addTask { await reloadOnHangup(running) }
             inputs.addTask { await running.checkpoints.run() }
@@ -479,6 +481,24 @@ struct ServerCore: Service {
             }
             isAway = reason != nil
             try? await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    /// Says what decoders of plugins cannot read, at most every 10 s: how many messages, and the last one's reason.
+    private func watchDecoders(_ running: Running) async {
+        guard !reader.plugins.set.decoders.isEmpty else { return }
+        var told: [String: UInt64] = [:]
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(10))
+            let counters = running.host.look { $0.counters }
+            for (name, refusal) in counters.refusals.sorted(by: { $0.key < $1.key }) {
+                let count = counters.undecodable["decoder \(name)"] ?? 0
+                guard count > told[name] ?? 0 else { continue }
+                logger.warning(
+                    "decoder '\(name)' could not read \(count - (told[name] ?? 0)) messages; the last one: \(refusal.reason)",
+                    metadata: ["topic": "\(refusal.topic)"])
+                told[name] = count
+            }
         }
     }
 

@@ -25,7 +25,9 @@ enum ServerMetrics {
         text.family("nodesphere_readings_total", .counter, "Messages received that count as a reading.", [Sample([], counters.readings)])
         text.family(
             "nodesphere_readings_undecodable_total", .counter, "Payloads that could not be decoded, by reason.",
-            DecodeFailure.allCases.map { Sample([("reason", $0.rawValue)], counters.undecodable[$0.rawValue] ?? 0) })
+            (DecodeFailure.allCases.map(\.rawValue) + counters.refusals.keys.sorted().map { "decoder \($0)" }).map {
+                Sample([("reason", $0)], counters.undecodable[$0] ?? 0)
+            })
         let mqtt = server.source.counters
         text.family(
             "nodesphere_messages_duplicate_total", .counter, "Copies of messages that were dropped, by cause.",
