@@ -234,6 +234,10 @@ struct RuleNames: NameResolver {
             return .slot(source.extra("now", .now), type: .timestamp, consumed: 1)
         case "sun" where path.count >= 2: return sun(path)
         case "alert": return alert(path)
+        case "members":
+            return .refused(
+                code: "not-supported", message: "'members' is not supported by this version: the members of a group are to come",
+                hint: "a field of the payload with this name is 'payload.members'")
         default: break
         }
         if let side = scope.rule.sides.first(where: { $0.name == first }) { return column(of: side, path) }
