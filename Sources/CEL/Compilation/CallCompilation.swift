@@ -1,6 +1,6 @@
 extension Compiler {
     mutating func compileCall(_ call: Expression.Call, _ node: Expression.Node) -> Compiled {
-        if let compiled = hostCall(call, node) { return compiled }
+        if let answered = hostCall(call, node, selections: []) { return answered.compiled }
         if let compiled = hostMacro(call, node) { return compiled }
         if let compiled = compileMacro(call, node) { return compiled }
         return function(call, node)
@@ -8,24 +8,30 @@ extension Compiler {
 
     // MARK: the host's calls and macros
 
-    private mutating func hostCall(_ call: Expression.Call, _ node: Expression.Node) -> Compiled? {
+    /// What the host makes of a call, and how many of the selections that follow it are in that.
+    mutating func hostCall(
+        _ call: Expression.Call, _ node: Expression.Node, selections: [(element: PathElement, node: Expression.Node)]
+    ) -> (compiled: Compiled, consumed: Int)? {
         let source = source
         func expression(_ node: Expression.Node) -> Expression { Expression(source: source, root: node) }
         let question = HostCall(
             name: call.name, receiver: call.receiver.map(expression), arguments: call.arguments.map(expression), span: place(node.span),
-            argumentSpans: call.arguments.map { place($0.span) }, localNames: scope.map(\.name))
+            argumentSpans: call.arguments.map { place($0.span) }, localNames: scope.map(\.name),
+            selections: selections.map(\.element))
         let answer = names.call(question)
         answers.calls.append(answer)
         switch answer {
         case .notMine: return nil
-        case .slot(let index, let type):
+        case .slot(let index, let type, let consumed):
+            guard (0...selections.count).contains(consumed) else { return nil }
             functionsUsed.insert(call.name)
             slotsUsed.insert(index)
-            let name = Expression(source: source, root: node).text
-            return Compiled(operation: SlotOperation(index, name: name, span: place(node.span)), type: type)
+            let whole = consumed == 0 ? node : selections[consumed - 1].node
+            let name = Expression(source: source, root: whole).text
+            return (Compiled(operation: SlotOperation(index, name: name, span: place(whole.span)), type: type), consumed)
         case .invalid(let found):
             diagnostics += found
-            return fault(.badArgument, "a call that is not valid", node.span)
+            return (fault(.badArgument, "a call that is not valid", node.span), selections.count)
         }
     }
 

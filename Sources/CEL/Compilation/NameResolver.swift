@@ -26,12 +26,14 @@ public struct HostCall: Sendable {
     public var argumentSpans: [Span]
     /// Variables of the comprehensions around the call: an argument that uses one has no value outside.
     public var localNames: [String]
+    /// Constant selections that follow it: of `f(x).a[0]` name and index.
+    public var selections: [PathElement] = []
 }
 
 /// What a host makes of a call.
 public enum CallResolution: Sendable {
-    /// The host computes the value before the evaluation and puts it there.
-    case slot(Int, type: CELType = .dyn)
+    /// The host computes the value before the evaluation and puts it there; it is that of the call with the first `consumed` of the selections.
+    case slot(Int, type: CELType = .dyn, consumed: Int = 0)
     case notMine
     case invalid([CELDiagnostic])
 }

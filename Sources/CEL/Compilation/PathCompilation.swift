@@ -31,12 +31,43 @@ extension Compiler {
         }
     }
 
+    /// A call and the constant selections that follow it, innermost first.
+    private typealias CallChain = (
+        call: Expression.Call, node: Expression.Node, selections: [(element: PathElement, node: Expression.Node)]
+    )
+
+    /// The chain that a node is, if it begins with a call of a function by its name alone.
+    private func callChain(of node: Expression.Node) -> CallChain? {
+        guard isPromoting else { return nil }
+        switch node.kind {
+        case .call(let call): return call.receiver == nil ? (call, node, []) : nil
+        case .select(let operand, let field) where !field.isOptional:
+            guard var chain = callChain(of: operand) else { return nil }
+            chain.selections.append((.name(field.name), node))
+            return chain
+        case .index(let operand, let key, isOptional: false):
+            guard case .literal(let value) = key.kind, var chain = callChain(of: operand) else { return nil }
+            switch value {
+            case .int(let index):
+                guard let index = Int(exactly: index), index >= 0 else { return nil }
+                chain.selections.append((.index(index), node))
+            case .string(let name): chain.selections.append((.name(name), node))
+            default: return nil
+            }
+            return chain
+        default: return nil
+        }
+    }
+
     mutating func compilePath(_ node: Expression.Node) -> Compiled {
         if let path = path(of: node, indexes: isPromoting), case .name(let root) = path.elements[0] {
             if !path.isRooted, let variable = variable(root) {
                 return select(from: read(variable, path.nodes[0].span), path.nodes[1...])
             }
             return resolve(path)
+        }
+        if let chain = callChain(of: node), let answered = hostCall(chain.call, chain.node, selections: chain.selections) {
+            return select(from: answered.compiled, chain.selections.dropFirst(answered.consumed).map(\.node)[...])
         }
         switch node.kind {
         case .select(let operand, _), .index(let operand, _, _): return select(from: compile(operand), [node][...])
@@ -195,6 +226,11 @@ extension Compiler {
         {
             if let test = presence(path, node) { return test }
         }
+        if let chain = callChain(of: argument), !chain.selections.isEmpty,
+            let answered = hostCall(chain.call, chain.node, selections: chain.selections)
+        {
+            return presence(of: answered, chain, node)
+        }
         guard case .select(let operand, let field) = argument.kind, !field.isOptional else {
             let hint = isPromoting ? "write has(a.b) or has(name)" : "write has(a.b)"
             report(argument.span, "bad-macro", "'has' takes a field selection", hint: hint)
@@ -202,6 +238,23 @@ extension Compiler {
         }
         let compiled = compile(operand)
         return Compiled(operation: HasOperation(compiled.operation, field: field.name, span: place(node.span)), type: .bool)
+    }
+
+    private mutating func presence(
+        of answered: (compiled: Compiled, consumed: Int), _ chain: CallChain, _ node: Expression.Node
+    ) -> Compiled {
+        guard answered.consumed < chain.selections.count else {
+            guard let slot = answered.compiled.operation as? SlotOperation else { return answered.compiled }
+            return Compiled(operation: HasSlotOperation(slot.index, span: place(node.span)), type: .bool)
+        }
+        let last = chain.selections[chain.selections.count - 1]
+        guard case .name(let field) = last.element, case .select = last.node.kind else {
+            report(last.node.span, "bad-macro", "'has' takes a field selection", hint: "write has(a.b) or has(name)")
+            return fault(.badArgument, "'has' takes a field selection", node.span)
+        }
+        let between = chain.selections.dropFirst(answered.consumed).dropLast().map(\.node)
+        let operand = select(from: answered.compiled, between[...])
+        return Compiled(operation: HasOperation(operand.operation, field: field, span: place(node.span)), type: .bool)
     }
 
     private mutating func presence(_ path: Path, _ node: Expression.Node) -> Compiled? {

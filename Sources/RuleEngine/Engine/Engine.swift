@@ -29,6 +29,7 @@ public final class Engine {
         hotRouter = Unmanaged.passUnretained(router)
         clock = TimerQueue(floor: context.timerFloor)
         for decoder in plan.decoders.values { decoder.forget() }
+        context.shards.replaceAll(with: shards.map(Unmanaged.passUnretained))
         for shard in shards { for source in shard.sources { shard.fillVariables(of: source) } }
     }
 
@@ -110,6 +111,7 @@ public final class Engine {
             sweepAt = due + Self.sweepInterval
             clock.add(Timer(due: sweepAt, ordinal: -1, rule: -1, subject: -1, kind: .clock))
             for shard in shards { shard.forgetSilentSubjects() }
+            forgetSilentTopics()
         } else {
             runEvery(timer.rule, due)
         }
@@ -207,7 +209,7 @@ public final class Engine {
         context.readings &+= 1
         hotRouter._withUnsafeGuaranteedRef { router in
             let entry = router.entry(of: topic)
-            var decoded: Int32 = -1, isDecodable = false
+            var decoded: Int32 = -1, isDecodable = false, isSeenByLatest = false
             for place in Int(entry.first)..<Int(entry.first + entry.count) {
                 let route = router.routes[place]
                 let shape = router.shapes[Int(route.shape)]
@@ -222,8 +224,10 @@ public final class Engine {
                     router.shardTable[Int(route.shard)]._withUnsafeGuaranteedRef { shard in
                         shard.apply(route, shape, circumstance, decoder, decoder.content, isRetained: isRetained)
                     }
+                    if shape.isLatest { isSeenByLatest = true }
                 }
             }
+            if isSeenByLatest { evaluateDependents(of: entry) }
         }
     }
 
@@ -326,6 +330,7 @@ public final class Engine {
         earlierNumbersOutOfRange &+= router.numbersOutOfRange
         context.adopt(plan)
         shards = old.map { EngineShard(context: context, number: $0.number) }
+        context.shards.replaceAll(with: shards.map(Unmanaged.passUnretained))
         router = TopicRouter(plan: plan, shards: shards)
         for (before, after) in zip(old, shards) { after.adopt(before, migration) }
         if hasStarted {

@@ -38,6 +38,8 @@ final class EngineContext {
     }
     /// While rows are taken in, the instant that they are of.
     var evaluationInstant: Instant?
+    /// The engine's shards, which it holds: what one instance sees of others may be in any of them.
+    let shards = FlatTable<Unmanaged<EngineShard>>()
     /// Subjects that were refused, by the source's number.
     var refusedSubjects: [UInt64]
 

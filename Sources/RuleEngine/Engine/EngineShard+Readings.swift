@@ -106,6 +106,7 @@ extension EngineShard {
 
     @inline(__always)
     func evaluateCandidates(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?, _ cause: EvaluationCause) {
+        if source.index.isOfLatest { (source.lastReading, source.lastSubject) = (context.readings, subject) }
         guard candidateCount > 0 else { return }
         if candidateCount > 1 { sortCandidates() }
         if source.index.readsDeviceOfReading { readingConfigRow = circumstance?.device.map { configRow(of: $0, in: source) } ?? 0 }

@@ -230,7 +230,7 @@ final class EngineShard {
 
     func forgetSilentSubjects() {
         let oldest = context.now + -context.settings.forgetAfter.inNanoseconds
-        for source in sources where !source.plan.isOnClock {
+        for source in sources where !source.plan.isOnClock && !source.plan.key.isLatest {
             for subject in source.subjects.indices {
                 let head = source.subjects[subject]
                 if head.isKnown, head.activeAlerts == 0, head.lastBeat < oldest { forget(source, Int32(subject)) }
@@ -336,7 +336,9 @@ final class EngineShard {
             clockTimers[key] = nil
             return isOfSubject
         case .silence: return isOfSubject && isSilenceDue(timer, source)
-        case .instance: return isOfSubject && isInstanceDue(timer, source)
+        case .instance:
+            if isOfSubject { touch(source, timer.subject) }
+            return isOfSubject && isInstanceDue(timer, source)
         case .clock: return true
         }
     }

@@ -80,7 +80,7 @@ extension EngineShard {
         rules.isEmpty ? [] : source.known.flatMap { evaluations(of: rules, source, $0) }
     }
 
-    private func evaluations(of rules: [Int32], _ source: SourceState, _ subject: Int32) -> [PlannedEvaluation] {
+    func evaluations(of rules: [Int32], _ source: SourceState, _ subject: Int32) -> [PlannedEvaluation] {
         let ordinal = source.subjects[Int(subject)].ordinal
         return rules.map { PlannedEvaluation(rule: $0, ordinal: ordinal, shard: number, source: source.number, subject: subject) }
     }
@@ -97,7 +97,8 @@ extension EngineShard {
             guard after.plan.rules.contains(where: { migration.isRekeyed[Int($0)] }) else { continue }
             for subject in after.known { after.subjects[Int(subject)].isUnevaluated = true }
         }
-        for alert in old.activeAlerts {
+        // Which timer an instance with a time of its own gets depends on the order in which they are set.
+        for alert in old.activeAlerts.sorted(by: { old.alerts[Int($0)].rule < old.alerts[Int($1)].rule }) {
             let active = old.alerts[Int(alert)]
             if let successor = migration.successor[Int(active.rule)] { adopt(active, from: old, successor, migration) }
         }

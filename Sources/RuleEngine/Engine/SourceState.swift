@@ -67,6 +67,11 @@ final class SourceState {
     var calendarAnswers: [CalendarAnswer]
     /// Subjects whose device a row is of.
     var subjectsOfConfigRow: [[Int32]] = [[]]
+    /// For each of `plan.latests`: the subjects by the values that its topic is named with.
+    let groups: [SubjectGroups]
+    /// The last reading that was taken in, by its number, and the subject that it was of. Kept where rules see `latest`.
+    var lastReading: UInt64 = 0
+    var lastSubject: Int32 = -1
     let variables: SlotTable
     /// Whether a checkpoint is being taken, and the subjects that are not in it yet, a bit each.
     var isSaving = false
@@ -82,6 +87,7 @@ final class SourceState {
         configRows = SlotTable(width: plan.configPaths.count)
         configRows.reach(0)
         calendarAnswers = plan.calendars.map { _ in CalendarAnswer() }
+        groups = plan.latests.map { SubjectGroups(keyPlaces: $0.keyPlaces) }
         variables = SlotTable(width: plan.variablePaths.count)
         variables.reach(0)
         tally = FieldTally(fields: plan.fields.count)
@@ -90,6 +96,7 @@ final class SourceState {
     func add(key: UnsafeRawBufferPointer, ordinal: Int64) -> Int32 {
         let number = keys.insert(key)
         slots.reach(number)
+        for group in groups { group.add(number, of: key) }
         subjects.extend(to: Int(number) + 1, with: Subject())
         subjects[Int(number)] = Subject(ordinal: ordinal, isUnevaluated: true)
         let ages = plan.ageFields.count
@@ -123,6 +130,7 @@ final class SourceState {
     }
 
     func remove(_ subject: Int32) {
+        for group in groups { group.remove(subject) }
         keys.remove(subject)
         slots.clear(subject)
         subjects[Int(subject)].ordinal = -1

@@ -17,6 +17,8 @@ struct RouteShape: BitwiseCopyable {
     let source: Int32
     let decoder: Int32
     let isSkippedWhenRetained: Bool
+    /// Whether it is taken in for `latest`.
+    let isLatest: Bool
     /// Column of the decoded row → field of the source. The router's memory, as are the fields of times.
     let columns: UnsafeBufferPointer<(column: Int32, field: Int32)>
     /// The column of a payload that is one scalar, where `value_as` renames it, and the field that it becomes (-1: no rule reads it).
@@ -108,7 +110,11 @@ final class TopicRouter {
     }
 
     static func shard(of key: [UInt8], among count: Int) -> Int {
-        count == 1 ? 0 : key.withUnsafeBytes { Int(ByteTable.hash($0) % UInt32(count)) }
+        key.withUnsafeBytes { shard(ofBytes: $0, among: count) }
+    }
+
+    static func shard(ofBytes key: UnsafeRawBufferPointer, among count: Int) -> Int {
+        count == 1 ? 0 : Int(ByteTable.hash(key) % UInt32(count))
     }
 
     /// The routes of a topic; all of them lead to subjects that exist.
@@ -147,7 +153,8 @@ final class TopicRouter {
         }
         made.sort { left, right in
             let first = shapes[Int(left.shape)], second = shapes[Int(right.shape)]
-            return (first.decoder, first.source) < (second.decoder, second.source)
+            // What `latest` sees comes first, since it is known to the evaluations of the same reading.
+            return (first.isLatest ? 0 : 1, first.decoder, first.source) < (second.isLatest ? 0 : 1, second.decoder, second.source)
         }
         let entry = Entry(first: Int32(routes.count), count: Int32(made.count))
         for route in made { routes.append(route) }
@@ -213,7 +220,8 @@ final class TopicRouter {
         shapes.append(
             RouteShape(
                 source: target.source, decoder: decoder, isSkippedWhenRetained: subscription.retained == .skip,
-                columns: Self.frozen(columns), scalar: subscription.valueAs == nil ? nil : (valueColumn, scalarField),
+                isLatest: source.key.isLatest, columns: Self.frozen(columns),
+                scalar: subscription.valueAs == nil ? nil : (valueColumn, scalarField),
                 timeFields: Self.frozen(timeFields), receiptFields: Self.frozen(receiptFields), stamp: stamp))
         shapePlaces[key] = Int32(shapes.count - 1)
         return Int32(shapes.count - 1)

@@ -53,7 +53,9 @@ public final class EvaluationPlan: Sendable {
 
     /// What has to be subscribed at the broker: a covering set, at the highest QoS that a covered filter asks for.
     public var subscriptions: [Subscription] {
-        let wanted = rules.filter(\.rule.isEnabled).flatMap(\.rule.subscriptions)
+        let wanted = rules.filter(\.rule.isEnabled).flatMap { rule in
+            rule.rule.subscriptions + rule.latestFilters.map { TopicSubscription(filter: $0) }
+        }
         let covering = TopicFilter.covering(wanted.lazy.map(\.filter))
         let trees = FilterTree.trees(of: covering)
         var levels = [UInt8](repeating: 0, count: covering.count)

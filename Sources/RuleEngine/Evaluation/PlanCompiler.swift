@@ -10,30 +10,31 @@ extension EvaluationPlan {
     ) -> (plan: EvaluationPlan?, diagnostics: [Diagnostic]) {
         let environment = environment.adding(zones: surroundings.zones)
         let strings = InternedStrings()
-        var builders: [SourceBuilder] = []
-        var places: [SourceKey: Int] = [:]
+        let sources = SourceBuilders()
         var rules: [RulePlan] = []
         var diagnostics: [Diagnostic] = []
         let queries = QueryBuilder()
         for rule in catalog.rules {
-            let key = SourceKey(rule)
-            let place = places[key] ?? builders.count
-            if place == builders.count {
-                places[key] = place
-                builders.append(SourceBuilder(key))
-            }
+            let place = sources.place(of: SourceKey(rule))
             let scope = RuleScope(
-                rule: rule, source: builders[place], environment: environment, strings: strings, surroundings: surroundings,
-                queries: queries)
+                rule: rule, source: sources.all[place], environment: environment, strings: strings, surroundings: surroundings,
+                queries: queries, sources: sources)
             let plan = RuleCompiler(scope: scope).plan(number: Int32(rules.count), source: Int32(place))
             diagnostics += scope.diagnostics
             if let plan { rules.append(plan) }
         }
         let found = diagnostics.inOrder
         guard !found.hasErrors else { return (nil, found) }
+        let builders = sources.all
         for builder in builders { builder.finishWindows() }
         for builder in builders { builder.plan.prepareIndexes() }
         for rule in rules where rule.rule.isEnabled { builders[Int(rule.source)].plan.index(rule) }
+        for number in builders.indices {
+            for (latest, dependents) in builders[number].plan.dependents(among: rules) {
+                builders[Int(builders[number].plan.latests[latest].source)].plan.dependents.append(
+                    DependentRules(source: Int32(number), latest: latest, rules: dependents))
+            }
+        }
         for builder in builders {
             for field in builder.plan.thresholds.indices {
                 builder.plan.thresholds[field].sort { ($0.value, $0.rule) < ($1.value, $1.rule) }
@@ -91,7 +92,8 @@ struct RuleCompiler {
         return RulePlan(
             rule, number: number, source: source, levels: levels, extras: extras.sorted(), fields: fields.sorted(), texts: texts,
             ageTurns: ageTurns(programs, extras), windows: windows(extras), windowTurns: windowTurns(programs, extras),
-            clockTurns: clockTurns(programs, extras), query: query, queries: queries)
+            clockTurns: clockTurns(programs, extras), query: query, queries: queries,
+            latestFilters: scope.latestFilters)
     }
 
     private func template(_ template: Template) -> TemplatePlan? {
@@ -132,9 +134,10 @@ struct RuleCompiler {
         for (name, plan) in labels {
             for case .program(let program, _) in plan.parts {
                 let reach = scope.source.reach(program)
-                let isOfSide = reach.extras.contains { if case .side = scope.source.plan.extras[Int($0)].kind { true } else { false } }
-                guard isOfSide || !reach.fields.isEmpty else { continue }
-                let path = reach.fields.min().map { scope.source.plan.fields[$0].description } ?? "with"
+                let kinds = reach.extras.map { scope.source.plan.extras[Int($0)].kind }
+                let isOfSide = kinds.contains { if case .side = $0 { true } else { false } }
+                guard isOfSide || kinds.contains(where: \.isLatest) || !reach.fields.isEmpty else { continue }
+                let path = reach.fields.min().map { scope.source.plan.fields[$0].description } ?? (isOfSide ? "with" : "latest")
                 let place = rule.labels.last { $0.name == name }?.template.source.location ?? rule.location
                 scope.diagnostics.append(
                     Diagnostic(
@@ -357,6 +360,18 @@ extension SourcePlan {
         for field in rule.fields { onChange[field].append(rule.number) }
     }
 
+    /// Its rules that are evaluated at each reading on another topic, by the place of that in `latests`. An event is one of its own readings.
+    fileprivate func dependents(among all: [RulePlan]) -> [(latest: Int, rules: [Int32])] {
+        latests.indices.compactMap { latest in
+            let found = rules.filter { number in
+                let rule = all[Int(number)]
+                guard rule.everyNanoseconds == 0, !rule.isEvent else { return false }
+                return rule.extras.contains { if case .latest(latest, _) = extras[Int($0)].kind { true } else { false } }
+            }
+            return found.isEmpty ? nil : (latest, found)
+        }
+    }
+
     /// Whether a reading can make a difference to the rule that changes none of the fields it reads.
     private func mayChangeAtAnyReading(_ rule: RulePlan) -> Bool {
         // Where there may be no room for an alert, a condition that was true and stays so can begin one at any reading.
@@ -365,7 +380,7 @@ extension SourcePlan {
         for extra in kinds {
             if extra.isEdge { return true }
             switch extra.kind {
-            case .age, .now, .window, .sun(.elevation): return true
+            case .age, .now, .window, .sun(.elevation), .latest: return true
             case .config, .deviceLabel, .sun: if !hasFixedDevice { return true }
             default: continue
             }

@@ -103,6 +103,13 @@ final class SourceBuilder {
         return plan.calendars.count - 1
     }
 
+    /// The place of another topic among those of the source.
+    func latest(_ plan: LatestPlan) -> Int {
+        if let place = self.plan.latests.firstIndex(of: plan) { return place }
+        self.plan.latests.append(plan)
+        return self.plan.latests.count - 1
+    }
+
     /// The place of a side input among those of the source.
     func side(_ plan: SidePlan) -> Int {
         if let place = self.plan.sides.firstIndex(of: plan) { return place }
@@ -126,6 +133,19 @@ final class SourceBuilder {
     }
 }
 
+/// The sources of a catalogue, each made when the first rule asks for it.
+final class SourceBuilders {
+    private(set) var all: [SourceBuilder] = []
+    private var places: [SourceKey: Int] = [:]
+
+    func place(of key: SourceKey) -> Int {
+        if let place = places[key] { return place }
+        all.append(SourceBuilder(key))
+        places[key] = all.count - 1
+        return all.count - 1
+    }
+}
+
 /// The names of one rule: built-ins, then `let`, then captures, then members of the payload.
 final class RuleScope {
     let rule: Rule
@@ -134,6 +154,9 @@ final class RuleScope {
     let strings: InternedStrings
     let surroundings: Surroundings
     let queries: QueryBuilder
+    let sources: SourceBuilders
+    /// Filters of the topics that `latest` names.
+    var latestFilters: [TopicFilter] = []
     var place = ExpressionPlace.condition
     var diagnostics: [Diagnostic] = []
     /// Calls in conditions whose value changes at every instant, by their slots, and what is said of one that nothing watches.
@@ -144,8 +167,8 @@ final class RuleScope {
     private let captures: Set<String>
 
     init(
-        rule: Rule, source: SourceBuilder, environment: Environment, strings: InternedStrings, surroundings: Surroundings = .unknown,
-        queries: QueryBuilder = QueryBuilder()
+        rule: Rule, source: SourceBuilder, environment: Environment, strings: InternedStrings, surroundings: Surroundings,
+        queries: QueryBuilder, sources: SourceBuilders
     ) {
         self.surroundings = surroundings
         self.rule = rule
@@ -153,6 +176,7 @@ final class RuleScope {
         self.environment = environment
         self.strings = strings
         self.queries = queries
+        self.sources = sources
         captures = Set(rule.subscriptions.flatMap(\.filter.captures))
     }
 
@@ -344,9 +368,7 @@ struct RuleNames: NameResolver {
                     hint: "did you mean '\(call.name)_over_time'?")
             ])
         case _ where WindowFunction.named(call.name) != nil: return WindowCall(call: call, scope: scope).resolve()
-        case _ where Self.laterFunctions.contains(call.name):
-            let message = "'\(call.name)' is not supported by this version: other topics are to come"
-            return .invalid([CELDiagnostic(span: call.span, code: "not-supported", message: message)])
+        case "latest": return LatestCall(call: call, scope: scope).resolve()
         default: return .notMine
         }
     }
@@ -356,8 +378,6 @@ struct RuleNames: NameResolver {
         guard call.arguments.count > 1, case .literal(.string)? = call.arguments.last?.root.kind else { return false }
         return WindowFunction.Stem(rawValue: call.name) != nil && WindowFunction.named(call.name) == nil
     }
-
-    private static let laterFunctions: Set<String> = ["latest"]
 
     private mutating func edge(_ call: HostCall) -> CallResolution {
         let argument = call.arguments[0]

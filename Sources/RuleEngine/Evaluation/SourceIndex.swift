@@ -31,6 +31,8 @@ final class SourceIndex: @unchecked Sendable {
     let hasEventTime: Bool
     /// Whether samples of one instant are several: of several devices, or received together.
     let samplesStandTogether: Bool
+    /// Whether rules see the last readings on other topics, or it is a source of these.
+    let isOfLatest: Bool
 
     init(_ plan: SourcePlan) {
         fieldCount = plan.fields.count
@@ -41,6 +43,7 @@ final class SourceIndex: @unchecked Sendable {
         learnsIntervals = plan.learnsIntervals
         hasEventTime = plan.hasEventTime
         samplesStandTogether = !plan.hasEventTime || plan.isGroup
+        isOfLatest = plan.key.isLatest || !plan.latests.isEmpty
         var rules = plan.onEveryReading
         everyReading = 0..<rules.count
         var constants: [Threshold] = []

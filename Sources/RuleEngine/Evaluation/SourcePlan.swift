@@ -22,6 +22,8 @@ struct Extra: Sendable {
         case age(Int)
         /// A `let`.
         case binding(Program)
+        /// A field of the last reading on another topic, by its place in `SourcePlan.latests` and in that source's fields.
+        case latest(Int, Int)
         /// A column of a side input, by its place in `SourcePlan.sides` and in the query's `sideColumns`.
         case side(Int, Int)
         /// A window over the instance's history, by its number in `SourcePlan.windowPlan`.
@@ -63,6 +65,8 @@ extension Extra.Kind {
 }
 
 extension Extra.Kind {
+    var isLatest: Bool { if case .latest = self { true } else { false } }
+
     /// Whether it is another one when the device's document changes.
     var isOfDevice: Bool {
         switch self {
@@ -111,6 +115,10 @@ struct SourcePlan: Sendable {
     /// Nil when no rule asks for a window.
     var windowPlan: WindowPlan?
 
+    /// Other topics whose last readings its rules see.
+    var latests: [LatestPlan] = []
+    /// Rules that see its last readings by `latest`, where it is a source for that.
+    var dependents: [DependentRules] = []
     /// Side inputs that its rules read.
     var sides: [SidePlan] = []
 
@@ -132,6 +140,20 @@ struct SampledExpression: Sendable {
     var fields: [Int]
 }
 
+/// The last readings on topics that `latest` names: of which source, and where in the instance's key the values of its captures stand.
+struct LatestPlan: Hashable, Sendable {
+    var source: Int32
+    var keyPlaces: [Int]
+}
+
+/// Rules of one source that are evaluated at each reading of another.
+struct DependentRules: Sendable {
+    var source: Int32
+    /// In `SourcePlan.latests` of that source.
+    var latest: Int
+    var rules: [Int32]
+}
+
 /// A side input of a source: which query, and where in the instance's key the values of its tags stand.
 struct SidePlan: Hashable, Sendable {
     var query: Int
@@ -144,6 +166,15 @@ struct SourceKey: Hashable, Sendable {
     /// The query whose series are the instances, instead of topics.
     var query: HistoryQuery?
     var by: [String]
+    /// Whether it only remembers readings for `latest`, and has no rules.
+    var isLatest = false
+
+    /// What `latest` names: an instance for each topic.
+    init(latest filter: TopicFilter) {
+        subscriptions = [TopicSubscription(filter: filter, qos: 0)]
+        by = filter.captures
+        isLatest = true
+    }
 
     init(_ rule: Rule) {
         subscriptions = rule.subscriptions.map { subscription in
@@ -200,6 +231,8 @@ final class RulePlan: Sendable {
     let query: Int?
     /// Numbers of all queries that it sees.
     let queries: [Int]
+    /// Filters of the other topics that it sees, in conditions or texts.
+    let latestFilters: [TopicFilter]
 
     let isEvent: Bool
     /// Whether its conditions see more than the fields as they are remembered.
@@ -258,7 +291,8 @@ final class RulePlan: Sendable {
 
     init(
         _ rule: Rule, number: Int32, source: Int32, levels: [LevelPlan], extras: [Int32], fields: [Int], texts: TextPlans,
-        ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn], clockTurns: [ClockTurn], query: Int?, queries: [Int]
+        ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn], clockTurns: [ClockTurn], query: Int?, queries: [Int],
+        latestFilters: [TopicFilter]
     ) {
         self.rule = rule
         self.number = number
@@ -273,6 +307,7 @@ final class RulePlan: Sendable {
         self.clockTurns = clockTurns
         self.query = query
         self.queries = queries
+        self.latestFilters = latestFilters
         timing = LifecycleTiming(pending: rule.levels.map(\.pendingDuration.inNanoseconds), keepFiring: rule.keepFiringFor.inNanoseconds)
         meaning = rule.meaning
         turnsByTime = !(ageTurns.isEmpty && windows.isEmpty && clockTurns.isEmpty)

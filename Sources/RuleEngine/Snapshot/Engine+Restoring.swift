@@ -95,9 +95,15 @@ extension EngineShard {
             source.setAt[Int(subject) * ages + age] = at
         }
         guard restoreSilence(source, subject, &reader), restoreWindows(source, subject, &reader),
-            restoreClock(source, subject, &reader), restoreTimers(source, subject, ordinal, &reader),
-            restoreAlerts(source, subject, &reader)
+            case .some(let instanceTimer) = restoreClock(source, subject, ordinal, &reader),
+            restoreTimers(source, subject, ordinal, &reader), restoreAlerts(source, subject, &reader)
         else { return false }
+        if source.index.hasEventTime {
+            // Where something was overdue, when it is looked at depends on when that was found: it is as it was.
+            source.clocks[Int(subject)].timerAt = instanceTimer?.due ?? .distantFuture
+            source.clocks[Int(subject)].timerRule = instanceTimer?.rule ?? -1
+            if let instanceTimer { timers.add(instanceTimer) }
+        }
         armSilence(source, subject)
         return true
     }
@@ -121,13 +127,16 @@ extension EngineShard {
         return true
     }
 
-    private func restoreClock(_ source: SourceState, _ subject: Int32, _ reader: inout SnapshotReader) -> Bool {
-        guard source.index.hasEventTime else { return true }
-        guard let newest = reader.readInstant(), let arrivedAt = reader.readInstant(), let shown = reader.readInstant() else {
-            return false
-        }
+    /// The engine's timer for the instance, if one is set; the outer nil: damaged.
+    private func restoreClock(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ reader: inout SnapshotReader) -> Timer?? {
+        guard source.index.hasEventTime else { return .some(nil) }
+        guard let newest = reader.readInstant(), let arrivedAt = reader.readInstant(), let shown = reader.readInstant(),
+            let due = reader.readInstant(), let rule = reader.readInt64().flatMap(Int32.init(exactly:)),
+            due == .distantFuture ? rule == -1 : source.plan.rules.contains(rule)
+        else { return nil }
         source.clocks[Int(subject)] = InstanceClock(newest: newest, arrivedAt: arrivedAt, shown: shown)
-        return true
+        guard due != .distantFuture else { return .some(nil) }
+        return Timer(due: due, ordinal: ordinal, rule: rule, subject: subject, kind: .instance)
     }
 
     private func restoreTimers(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ reader: inout SnapshotReader) -> Bool {

@@ -43,6 +43,8 @@ extension EngineShard {
         writer.write(clock.newest)
         writer.write(clock.arrivedAt)
         writer.write(clock.shown)
+        writer.write(clock.timerAt)
+        writer.write(Int64(clock.timerRule))
     }
 
     private func writeTimers(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ writer: inout SnapshotWriter) {

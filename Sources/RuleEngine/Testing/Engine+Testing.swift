@@ -32,6 +32,7 @@ extension Engine {
             let circumstance = route.circumstance < 0 ? nil : router.circumstances[Int(route.circumstance)]
             shards[Int(route.shard)].apply(route, shape, circumstance, decoder, decoder.content, isRetained: isRetained)
         }
+        evaluateDependents(of: entry)
     }
 
     /// What the expressions of a rule come to now, for the instances whose key agrees with `labels`: a block of text an instance and expression.

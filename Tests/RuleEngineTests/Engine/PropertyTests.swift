@@ -33,7 +33,10 @@ import Testing
                 default:
                     let payload = reading(at: now)
                     let retained = Int.random(in: 0..<12, using: &random) == 0
-                    for driver in drivers { driver.send("t/s\(device.utf8.count % 2)/\(device)", payload, at: now, retained: retained) }
+                    // Of other topics, which `latest` sees.
+                    let other = Int.random(in: 0..<8, using: &random)
+                    let topic = other == 0 ? "o/s0" : other == 1 ? "o/s0/\(device)" : "t/s0/\(device)"
+                    for driver in drivers { driver.send(topic, payload, at: now, retained: retained) }
                 }
                 if Int.random(in: 0..<6, using: &random) == 0 { for driver in drivers { driver.backlogEnded(at: now) } }
             }
@@ -69,6 +72,7 @@ import Testing
             let sign = [">", "<", ">=", "<=", "==", "!="].randomElement(using: &random) ?? ">"
             return "\(name) \(sign) \(Int.random(in: 0..<10, using: &random)).0"
         }
+        var isOfSite = false
         func condition() -> String {
             let first = comparison()
             switch Int.random(in: 0..<5, using: &random) {
@@ -78,7 +82,10 @@ import Testing
             case 3 where !thresholdsOnly:
                 var special = [
                     "a > config.high", "vars.mode == 1.0", "age(a) > duration('30s')", "changed(b)", "became(c > 5.0)", "previous(a) < a",
-                    "a + b > 9.0", "has(c)", "is_between(now, '00:05', '00:20')", "sun.elevation > -20", "sun.is_up",
+                    "latest('o/{site}').a > 4.0", "latest('t/{site}/d1').b < a", "has(latest('t/s0/d2').c)",
+                    isOfSite ? "latest('o/s0').b == b" : "latest('o/{site}/{device}').a >= a",
+                    isOfSite ? "latest('o/{site}').c > 2.0" : "previous(a) > latest('t/s0/{device}').a - 2.0", "a + b > 9.0", "has(c)",
+                    "is_between(now, '00:05', '00:20')", "sun.elevation > -20", "sun.is_up",
                 ]
                 if windows {
                     special += [
@@ -93,6 +100,7 @@ import Testing
         var rules: [String] = []
         for number in 0..<count {
             var keys = ["alert: R\(number)"]
+            isOfSite = Int.random(in: 0..<4, using: &random) == 0
             if !thresholdsOnly, Int.random(in: 0..<8, using: &random) == 0 {
                 keys += ["event: true", "expr: \"\(condition())\""]
             } else if Int.random(in: 0..<4, using: &random) == 0 {
@@ -113,7 +121,7 @@ import Testing
                 }
             }
             if Int.random(in: 0..<6, using: &random) == 0, !keys.contains("event: true") { keys.append("limit: 2") }
-            if Int.random(in: 0..<4, using: &random) == 0 { keys.append("by: [site]") }
+            if isOfSite { keys.append("by: [site]") }
             keys.append("annotations: {x: \"{{ a }} {{ alert.state }} {{ alert.value }}\"}")
             rules.append("      - {\(keys.joined(separator: ", "))}")
         }
