@@ -89,14 +89,15 @@ public final class AMQPScheduler: NotificationScheduler {
     }
 
     /// Hands an alert event to the exchange for integrations, as far as the broker is there: events are not stored, nor sent again.
+    /// They fill the publisher's queue to a half at most, so that notifications find room.
     /// - Parameter body: a CloudEvents JSON document.
     /// - Returns: false when it is lost already.
     @discardableResult
-    public func publishEvent(alertname: String, state: String, body: [UInt8]) -> Bool {
+    public func publishEvent(id: String? = nil, alertname: String, state: String, body: [UInt8]) -> Bool {
         publisher.publishUnconfirmed(
             Publication(
                 exchange: topology.events, routingKey: Topology.eventKey(alertname: alertname, state: state), isMandatory: false,
-                contentType: "application/cloudevents+json", body: body))
+                messageID: id, contentType: "application/cloudevents+json", body: body))
     }
 
     private func refusalReason(_ message: ScheduledMessage) -> String? {

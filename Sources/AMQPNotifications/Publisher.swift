@@ -90,12 +90,16 @@ final class Publisher: Sendable {
     /// Hands an order to the thread, or says why not; it is answered only when it was taken.
     private func take(_ order: Order) -> PublishFailure? {
         startIfNeeded()
-        let count = if case .publish(let publications, _) = order { publications.count } else { 0 }
+        var count = 0, limit = configuration.queueLimit
+        if case .publish(let publications, let reply) = order {
+            count = publications.count
+            if reply == nil { limit /= 2 }
+        }
         let refusal: PublishFailure? = state.withLock { state in
             if case .down(let reason) = state.link { return .unavailable(reason) }
             if state.isStopping { return .unavailable("the scheduler is closed") }
             // One call alone may be larger than the limit; it is as large as its caller can hold.
-            if state.waitingCount > 0, state.waitingCount + count > configuration.queueLimit {
+            if state.waitingCount > 0, state.waitingCount + count > limit {
                 return .unavailable("\(state.waitingCount) messages wait for the broker already")
             }
             state.waitingCount += count

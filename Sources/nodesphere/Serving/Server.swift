@@ -56,9 +56,12 @@ struct Server {
         let rest = RESTServer(address: address, operations: state, logger: logger) { [logger] bound in
             logger.notice("HTTP interface at http://\(bound)")
         }
+        // Only RabbitMQ has an exchange for them.
+        let events = (foundations.scheduler as? AMQPScheduler).map { EventFeed(scheduler: $0, source: PipelineSettings().source) }
         let core = ServerCore(
             configuration: configuration, logger: logger, reader: reader, mqtt: mqtt, http: http, publisher: publisher, dataPath: dataPath,
-            store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history, state: state,
+            store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history, events: events,
+            state: state,
             isRepairing: isRepairing)
         // Services are stopped in reverse order: the core first, then HTTP, so that health can be asked to the end.
         let group = ServiceGroup(

@@ -26,6 +26,8 @@ struct ServerCore: Service {
     let scheduler: any NotificationScheduler
     /// Nil: no InfluxDB is configured.
     let history: (any WindowHistory)?
+    /// Nil without RabbitMQ.
+    let events: EventFeed?
     let state: ServerState
     let isRepairing: Bool
 
@@ -129,6 +131,7 @@ struct ServerCore: Service {
         var board: AlertBoard
         var queue: CommitQueue
         var outbox: SchedulerOutbox
+        var events: EventFeed?
         var actions: ActionRunner
         var consumer: DeliveryConsumer
         var source: MQTTTelemetrySource
@@ -235,7 +238,7 @@ struct ServerCore: Service {
             await subscribe(next)
         }
         return Running(
-            host: host, board: board, queue: queue, outbox: outbox,
+            host: host, board: board, queue: queue, outbox: outbox, events: events,
             actions: ActionRunner(publisher: publisher, board: board, queue: queue, logger: logger),
             consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, scripts: scripts,
             scriptEffects: scriptEffects, routesEffects: effects,
@@ -371,6 +374,7 @@ struct ServerCore: Service {
             let committing = Task {
                 await running.queue.run { group in
                     for work in group { running.board.apply(work.transitions) }
+                    events?.add(group.flatMap(\.transitions))
                     await running.outbox.add(group.flatMap(\.messages))
                     for transition in group.flatMap(\.transitions) {
                         log(transition)
@@ -380,6 +384,7 @@ struct ServerCore: Service {
                 }
             }
             let outgoing = Task { await running.outbox.run() }
+            let telling = Task { await events?.run() }
             let publishing = Task { await running.publisher.run() }
             let consuming = Task { await scheduler.run(running.consumer) }
             let acting = Task { await running.actions.runAll() }
@@ -415,7 +420,9 @@ struct ServerCore: Service {
             running.queue.close()
             await committing.value
             running.outbox.close()
+            events?.close()
             await outgoing.value
+            await telling.value
             acting.cancel()
             publishing.cancel()
             await publishing.value

@@ -81,6 +81,14 @@ enum ServerMetrics {
                 Sample([("queue", "scripts")], server.scripts.counts.waitingReadings),
             ])
         scripts(&text, server)
+        if let events = server.events?.counts {
+            text.family(
+                "nodesphere_events_published_total", .counter, "Transitions handed to the exchange for integrations.",
+                [Sample([], events.published)])
+            text.family(
+                "nodesphere_events_dropped_total", .counter, "Transitions that the exchange for integrations did not get, by cause.",
+                [Sample([("cause", "queue")], events.droppedByQueue), Sample([("cause", "broker")], events.droppedByBroker)])
+        }
         text.family(
             "nodesphere_notifications_total", .counter, "Alert events by receiver and what became of them.",
             server.host.dispositions.sorted {
