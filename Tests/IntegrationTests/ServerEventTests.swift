@@ -1,3 +1,5 @@
+import Foundation
+import Glibc
 import RuleEngine
 import Testing
 
