@@ -48,7 +48,7 @@ extension ServerTests {
                 }
                 try await server.send("e1", #"{"temperature": 5}"#)
                 let fired = try #require(await eventually { try await Self.take(queues[0].name, amqp) })
-                #expect(await server.alerts("alertname=TooWarm").count == 1)
+                #expect(await server.alerts("state=firing&label=alertname=TooWarm").count == 1)
                 try await server.send("e1", #"{"temperature": -20}"#)
                 let resolved = try #require(await eventually { try await Self.take(queues[1].name, amqp) })
                 try await amqp.onConnection { connection in for queue in queues { try connection.delete(queue: queue.name) } }
