@@ -106,7 +106,8 @@ let package = Package(
         tests(
             "RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"],
             exclude: [
-                "Golden", "GoldenNotifications", "GoldenPlugins", "RealRules", "RuleTests/Golden", "RuleTests/Influx", "RuleTests/Mistakes",
+                "Golden", "GoldenNotifications", "GoldenPlans", "GoldenPlugins", "RealRules", "RuleTests/Golden", "RuleTests/Influx",
+                "RuleTests/Mistakes",
             ]),
         tests("InfluxWindowsTests", ["InfluxWindows", "OutgoingHTTP", "RuleEngine", "TestSupport", logging]),
         tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "RuleLanguage", "CEL", "CLua", logging]),
