@@ -335,7 +335,9 @@ final class EngineShard {
             if isOfSubject { touch(source, timer.subject) }
             clockTimers[key] = nil
             return isOfSubject
-        case .silence: return isOfSubject && isSilenceDue(timer, source)
+        case .silence:
+            if isOfSubject { touch(source, timer.subject) }
+            return isOfSubject && isSilenceDue(timer, source)
         case .instance:
             if isOfSubject { touch(source, timer.subject) }
             return isOfSubject && isInstanceDue(timer, source)

@@ -94,7 +94,7 @@ extension EngineShard {
             guard let at = reader.readInstant() else { return false }
             source.setAt[Int(subject) * ages + age] = at
         }
-        guard restoreSilence(source, subject, &reader), restoreWindows(source, subject, &reader),
+        guard restoreSilence(source, subject, ordinal, &reader), restoreWindows(source, subject, &reader),
             case .some(let instanceTimer) = restoreClock(source, subject, ordinal, &reader),
             restoreTimers(source, subject, ordinal, &reader), restoreAlerts(source, subject, &reader)
         else { return false }
@@ -104,15 +104,21 @@ extension EngineShard {
             source.clocks[Int(subject)].timerRule = instanceTimer?.rule ?? -1
             if let instanceTimer { timers.add(instanceTimer) }
         }
-        armSilence(source, subject)
         return true
     }
 
-    private func restoreSilence(_ source: SourceState, _ subject: Int32, _ reader: inout SnapshotReader) -> Bool {
+    /// The timer is set as it was: after a reconnect it is not what one would set now.
+    private func restoreSilence(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ reader: inout SnapshotReader) -> Bool {
         if source.index.hasMissingRules {
-            guard let at = reader.readInstant(), let rule = reader.readInt64().flatMap(Int32.init(exactly:)) else { return false }
+            guard let at = reader.readInstant(), let rule = reader.readInt64().flatMap(Int32.init(exactly:)),
+                let due = reader.readInstant(), let next = reader.readInt64().flatMap(Int32.init(exactly:)),
+                due == .distantFuture ? next == -1 : source.plan.missingRules.contains(next)
+            else { return false }
             source.silences[Int(subject)].handledAt = at
             source.silences[Int(subject)].handledRule = rule
+            source.silences[Int(subject)].timerAt = due
+            source.silences[Int(subject)].timerRule = next
+            if next >= 0 { timers.add(Timer(due: due, ordinal: ordinal, rule: next, subject: subject, kind: .silence)) }
         }
         guard source.index.learnsIntervals else { return true }
         guard let rhythm = Rhythm(from: &reader) else { return false }

@@ -30,6 +30,8 @@ extension EngineShard {
         if source.index.hasMissingRules {
             writer.write(source.silences[Int(subject)].handledAt)
             writer.write(Int64(source.silences[Int(subject)].handledRule))
+            writer.write(source.silences[Int(subject)].timerAt)
+            writer.write(Int64(source.silences[Int(subject)].timerRule))
         }
         if source.index.learnsIntervals { source.rhythms[Int(subject)].write(to: &writer) }
         if source.plan.windowPlan != nil { writer.write(bytes: source.windows[Int(subject)].snapshot()) }

@@ -129,7 +129,7 @@ import Testing
         return "groups:\n  - name: g\n    on: \(on)\n    rules:\n\(rules.joined(separator: "\n"))\n"
     }
 
-    @Test(arguments: 0..<10) func `state, effects and their order are equal for 1, 2 and 7 shards`(_ seed: Int) throws {
+    @Test(arguments: 0..<12) func `state, effects and their order are equal for 1, 2 and 7 shards`(_ seed: Int) throws {
         var random = Seeded(seed: UInt64(seed))
         let plans = (0..<3).map { Self.rules(&random, count: 8, windows: $0 > 0, eventTime: ($0 + seed) % 2 == 1) }
         let drivers = try [1, 2, 7].map { try EngineDriver(plans[0], shards: $0) }

@@ -16,7 +16,7 @@ import Testing
         return EngineDriver(engine: engine)
     }
 
-    @Test(arguments: 0..<12) func `restored at any point, state and effects go on as without a stop`(_ seed: Int) throws {
+    @Test(arguments: 0..<20) func `restored at any point, state and effects go on as without a stop`(_ seed: Int) throws {
         var random = Seeded(seed: UInt64(5000 + seed))
         let plans = (0..<2).map { PropertyTests.rules(&random, count: 8, windows: true, eventTime: ($0 + seed) % 2 == 1) }
         let driver = try EngineDriver(plans[0], shards: [1, 2, 7][seed % 3])
@@ -35,7 +35,7 @@ import Testing
         #expect(Bool(driver.engine.snapshot() == other.engine.snapshot()))
     }
 
-    @Test(arguments: 0..<12) func `a picture taken piece by piece between readings is of the instant it was begun`(_ seed: Int) throws {
+    @Test(arguments: 0..<20) func `a picture taken piece by piece between readings is of the instant it was begun`(_ seed: Int) throws {
         var random = Seeded(seed: UInt64(6000 + seed))
         let plan = PropertyTests.rules(&random, count: 8, windows: true, eventTime: seed % 2 == 1)
         let driver = try EngineDriver(plan, shards: [1, 2, 7][seed % 3])
@@ -79,6 +79,8 @@ import Testing
             if bytes.isEmpty { break }
         }
         guard let engine = Engine(plan: driver.engine.plan, restoring: bytes) else { return }
+        // A clock that was damaged into the distant past would be run through every one of its instants.
+        guard let due = engine.nextDue, due > EngineDriver.instant(-86_400) else { return }
         engine.advance(to: EngineDriver.instant(1_000))
     }
 
