@@ -109,6 +109,7 @@ let package = Package(
                 "Golden", "GoldenNotifications", "GoldenPlans", "GoldenPlugins", "RealRules", "RuleTests/Golden", "RuleTests/Influx",
                 "RuleTests/Mistakes",
             ]),
+        tests("EmbeddedStateTests", ["EmbeddedState", "RuleEngine", "TestSupport", logging]),
         tests("InfluxWindowsTests", ["InfluxWindows", "OutgoingHTTP", "RuleEngine", "TestSupport", logging]),
         tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "RuleLanguage", "CEL", "CLua", logging]),
         tests("NativePluginsTests", ["NativePlugins", "RuleEngine", "RuleLanguage", "CEL"]),

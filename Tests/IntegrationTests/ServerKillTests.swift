@@ -1,5 +1,6 @@
 import Foundation
 import RuleEngine
+import TestSupport
 import Testing
 
 extension ServerTests {
@@ -118,18 +119,5 @@ extension ServerTests {
                 #expect(await server.webhook.first("firing", "TooWarm", device: "h1") != nil)
             }
         }
-    }
-}
-
-/// A generator with a seed, so that the moments of a run are the same every time.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }

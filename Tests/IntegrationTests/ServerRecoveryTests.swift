@@ -2,6 +2,7 @@ import EmbeddedState
 import Foundation
 import RuleEngine
 import RuleLanguage
+import TestSupport
 import Testing
 
 extension ServerTests {

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import RuleEngine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import EmbeddedState
