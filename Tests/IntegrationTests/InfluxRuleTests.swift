@@ -49,7 +49,7 @@ extension ServerTests {
                 try await ServerBench.with(rules: Self.rules, settings: influx.settings) { server in
                     #expect(await server.webhook.first("firing", "Over") != nil)
                     let before = server.log.count
-                    try await MongoBench.service("stop", "influxdb")
+                    try await services("stop", "influxdb")
                     do {
                         let health = await eventually { () -> Document? in
                             let rule = await server.get("/api/v1/rules/energy/Over").json
@@ -61,7 +61,7 @@ extension ServerTests {
                         #expect(await eventually { await server.metric("nodesphere_evaluations_missed_total") >= 2 })
                         #expect(await server.alerts("state=firing").count == 1)
                     }
-                    try await MongoBench.service("start", "influxdb")
+                    try await services("start", "influxdb")
                     try await influx.write("meters,site=oslo kw=1 \(Self.now())")
                     #expect(await server.webhook.first("resolved", "Over", within: .seconds(30)) != nil)
                     #expect(await eventually { await server.get("/api/v1/rules/energy/Over").json["health"] == "ok" })

@@ -40,36 +40,12 @@ final class MongoBench: Sendable {
         try await foreign(collection, id: id, .update(try BSON.encode(update), upsert: true))
     }
 
-    /// `stop` or `start` of the checkout's service. Not through Foundation's Process: it waits for the end of a descriptor that the server it starts
-    /// inherits.
-    static func service(_ arguments: String...) async throws {
-        let here = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
-        let program = here.appendingPathComponent("../../scripts/services").standardizedFileURL.path
-        let status = await withCheckedContinuation { continuation in
-            DispatchQueue(label: "test.service").async {
-                var words = ([program] + arguments).map { strdup($0) } + [nil]
-                defer { for word in words { free(word) } }
-                var actions = posix_spawn_file_actions_t()
-                posix_spawn_file_actions_init(&actions)
-                defer { posix_spawn_file_actions_destroy(&actions) }
-                for descriptor in 1...2 as ClosedRange<Int32> {
-                    posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_WRONLY, 0)
-                }
-                var process: pid_t = 0
-                var status: Int32 = -1
-                if posix_spawn(&process, program, &actions, nil, &words, environ) == 0 { waitpid(process, &status, 0) }
-                continuation.resume(returning: status)
-            }
-        }
-        #expect(status == 0)
-    }
-
     /// Kills the server, and brings it back whatever happens meanwhile.
     static func whileServerIsDown(_ body: () async throws -> Void) async throws {
-        try await service("stop", "mongodb", "--kill")
+        try await services("stop", "mongodb", "--kill")
         let result: Result<Void, any Error>
         do { result = .success(try await body()) } catch { result = .failure(error) }
-        try await service("start", "mongodb")
+        try await services("start", "mongodb")
         try result.get()
     }
 

@@ -74,7 +74,7 @@ extension ServerTests {
         @Test(.enabled(if: AMQPBench.url != nil, "needs scripts/services up rabbitmq"))
         func `events of which the broker hears nothing are counted, and the notifications go on`() async throws {
             try await Self.with { server, _ in
-                try await MongoBench.service("stop", "rabbitmq")
+                try await services("stop", "rabbitmq")
                 let outcome: Result<Void, any Error>
                 do {
                     #expect(await eventually { await server.unreadyReason("scheduler") } != nil)
@@ -83,7 +83,7 @@ extension ServerTests {
                     #expect(isDropped)
                     outcome = .success(())
                 } catch { outcome = .failure(error) }
-                try await MongoBench.service("start", "rabbitmq")
+                try await services("start", "rabbitmq")
                 try outcome.get()
                 try await server.ready(within: .seconds(60))
                 #expect(await server.webhook.first("firing", "TooWarm", device: "e2") != nil)

@@ -48,7 +48,7 @@ extension ServerTests {
                 try await server.send("first", #"{"temperature": 5}"#)
                 #expect(await server.webhook.first("firing", "TooWarm", device: "first") != nil)
                 let before = server.log.count
-                try await MongoBench.service("stop", name)
+                try await services("stop", name)
                 let stopped = ContinuousClock.now
                 let outcome: Result<Void, any Error>
                 do {
@@ -60,7 +60,7 @@ extension ServerTests {
                     try await Task.sleep(for: max(left, .zero))
                     outcome = .success(())
                 } catch { outcome = .failure(error) }
-                try await MongoBench.service("start", name)
+                try await services("start", name)
                 try outcome.get()
                 try await server.ready(within: .seconds(60))
                 await Self.expectAllFiring(server, name)
