@@ -161,6 +161,8 @@ extension ServerTests {
             try await ServerBench.with(rules: rules) { server in
                 let start = ContinuousClock.now
                 try await server.send("a", #"{"v": 0}"#)
+                // In a batch of its own, so that the two leave the window one after the other.
+                #expect(await eventually { await server.metric("nodesphere_readings_total") == 1 })
                 try await server.send("a", #"{"v": 20}"#)
                 try await Task.sleep(for: .milliseconds(1500))
                 await server.kill()
