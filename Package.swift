@@ -56,6 +56,7 @@ let package = Package(
         system("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
         system("CLua", pkgConfig: "lua5.4", apt: "liblua5.4-dev"),
         .target(name: "CLuaSandbox", dependencies: ["CLua"]),
+        .target(name: "CMongoStart"),
         .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2")]),
 
         library("CEL", ["CRE2"]),
@@ -66,7 +67,7 @@ let package = Package(
         library("NativePlugins", ["RuleEngine", "CEL", "CNodeSpherePlugin"]),
         library("MQTTTelemetry", ["RuleEngine", "CMosquitto", logging, lifecycle]),
         library("AMQPNotifications", ["RuleEngine", "CRabbitMQ", logging, lifecycle]),
-        library("MongoState", ["RuleEngine", "CMongoC", logging, lifecycle]),
+        library("MongoState", ["RuleEngine", "CMongoC", "CMongoStart", logging, lifecycle]),
         library("EmbeddedState", ["RuleEngine", .product(name: "GRDB", package: "GRDB.swift"), logging, lifecycle]),
         library("OutgoingHTTP", ["RuleEngine", "CCurl"]),
         library("NotificationChannels", ["RuleEngine", "OutgoingHTTP", logging, lifecycle]),

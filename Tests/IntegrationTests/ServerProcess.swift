@@ -58,6 +58,7 @@ enum Binary {
     }
 
     struct Result {
+        var process: pid_t
         var status: Int32?
         var output: String
         var errors: String
@@ -80,7 +81,7 @@ enum Binary {
             status = nil
         }
         func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
-        return Result(status: status, output: try text(paths[0]), errors: try text(paths[1]))
+        return Result(process: child.id, status: status, output: try text(paths[0]), errors: try text(paths[1]))
     }
 }
 
