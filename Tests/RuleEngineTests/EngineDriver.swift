@@ -42,9 +42,9 @@ final class EngineDriver {
         allowedLateness: Duration = .seconds(60)
     ) throws {
         var settings = EngineSettings()
-        settings.allowedLateness = allowedLateness
+        settings.bounds.allowedLateness = allowedLateness
         settings.shards = shards
-        settings.maximumInstances = maximumInstances
+        settings.bounds.maximumInstances = maximumInstances
         engine = Engine(plan: try Self.plan(yaml, environment: environment, surroundings: surroundings), settings: settings)
         if let start {
             engine.connected(at: Self.instant(start))

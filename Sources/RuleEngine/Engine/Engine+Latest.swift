@@ -20,7 +20,7 @@ extension Engine {
 
     /// Forgets topics that were not heard for long and that no instance sees.
     func forgetSilentTopics() {
-        let oldest = context.now + -context.settings.forgetAfter.inNanoseconds
+        let oldest = context.now + -context.bounds.forgetAfter.inNanoseconds
         for (number, plan) in context.plan.sources.enumerated() where plan.key.isLatest {
             let groups = shards.flatMap { shard in shard.sources.flatMap { $0.groups(seeing: Int32(number)) } }
             for shard in shards {

@@ -27,6 +27,7 @@ extension Engine {
     }
     public var deviceIDs: Set<String> { Set(context.devices.keys) }
     public var variables: [String: Document] { context.variables }
+    public var bounds: EngineBounds { context.bounds }
 
     /// Makes transitions of whatever differs between the engine's alerts and those that a store holds: the engine is right. What a store lacks, or has in another state, is told anew; what it
     /// holds as live and the engine does not know, ends.

@@ -22,7 +22,7 @@ public final class Engine {
     private var earlierNumbersOutOfRange: UInt64 = 0
 
     public init(plan: EvaluationPlan, settings: EngineSettings = EngineSettings()) {
-        let context = EngineContext(plan: plan, settings: settings)
+        let context = EngineContext(plan: plan, bounds: settings.bounds)
         self.context = context
         shards = (0..<min(max(1, settings.shards), 1024)).map { EngineShard(context: context, number: $0) }
         router = TopicRouter(plan: plan, shards: shards)
@@ -302,6 +302,12 @@ public final class Engine {
         guard context.variables[name] != value else { return }
         context.variables[name] = value
         evaluate(shards.flatMap { $0.variableChanged(name) }, .change)
+    }
+
+    /// Holds for what comes from here on; what is beyond it already stays.
+    public func setBounds(_ bounds: EngineBounds, at instant: Instant) {
+        beginInput(at: instant)
+        context.bounds = bounds
     }
 
     /// The effects since they were last taken.

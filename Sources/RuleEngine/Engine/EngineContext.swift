@@ -3,7 +3,7 @@ import CEL
 /// What all shards share while one input is applied: the plan, devices, variables, the present instant, counters, and the effects so far.
 final class EngineContext {
     var plan: EvaluationPlan
-    var settings: EngineSettings
+    var bounds: EngineBounds
     var now = Instant.distantPast
     /// Of the input among those of its instant.
     var ordinal: Int64 = 0
@@ -65,9 +65,9 @@ final class EngineContext {
         var lastCauseAt: Instant
     }
 
-    init(plan: EvaluationPlan, settings: EngineSettings) {
+    init(plan: EvaluationPlan, bounds: EngineBounds) {
         self.plan = plan
-        self.settings = settings
+        self.bounds = bounds
         ruleStates = FlatTable(plan.rules.map { _ in RuleState() })
         refusedSubjects = [UInt64](repeating: 0, count: plan.sources.count)
         queries = plan.queries.map { query in
@@ -79,7 +79,7 @@ final class EngineContext {
 
     /// Whether one more subject may be made; counts the refusal otherwise.
     func mayAddSubject(for source: SourceState) -> Bool {
-        guard counters.subjects >= settings.maximumInstances else { return true }
+        guard counters.subjects >= bounds.maximumInstances else { return true }
         refusedSubjects[Int(source.number)] &+= 1
         raise(
             "TooManyInstances", key: [], labels: [:],

@@ -17,6 +17,8 @@ public enum EngineInput: Sendable {
     case clockJump(nanoseconds: Int64)
     /// What came of asking a query of the rules.
     case rows(QueryOutcome)
+    /// The configuration says something else of what is taken.
+    case bounds(EngineBounds)
 
     /// Number of the kind in a journal; never given to another.
     var kind: UInt8 {
@@ -31,6 +33,7 @@ public enum EngineInput: Sendable {
         case .variable: 8
         case .clockJump: 9
         case .rows: 10
+        case .bounds: 11
         }
     }
 }
@@ -49,6 +52,7 @@ extension Engine {
         case .variable(let name, let value): setVariable(name, value, at: instant)
         case .clockJump(let nanoseconds): clockJumped(by: nanoseconds, at: instant)
         case .rows(let outcome): applyRows(outcome, at: instant)
+        case .bounds(let bounds): setBounds(bounds, at: instant)
         }
     }
 }

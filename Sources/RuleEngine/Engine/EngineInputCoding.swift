@@ -28,6 +28,7 @@ extension EngineInput {
             }
         case .clockJump(let nanoseconds): Self.write(&bytes) { $0.write(nanoseconds) }
         case .rows(let outcome): Self.write(&bytes) { $0.write(outcome) }
+        case .bounds(let bounds): Self.write(&bytes) { $0.write(bounds) }
         }
     }
 
@@ -65,8 +66,9 @@ extension EngineInput {
             guard let name = reader.readText(), let exists = reader.readBool() else { return nil }
             let value = exists ? reader.readDocument() : nil
             return exists == (value != nil) ? .input(.variable(name: name, value)) : nil
-        case 10: return reader.readOutcome().map { .input(.rows($0)) }
         case 9: return reader.readInt64().map { .input(.clockJump(nanoseconds: $0)) }
+        case 10: return reader.readOutcome().map { .input(.rows($0)) }
+        case 11: return reader.readBounds().map { .input(.bounds($0)) }
         default: return nil
         }
     }

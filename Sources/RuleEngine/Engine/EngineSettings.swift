@@ -1,11 +1,17 @@
-/// Bounds and times of the engine.
-public struct EngineSettings: Sendable {
+/// What the configuration says of how many readings and instances are taken. It decides what becomes of them, so it is an input as they are.
+public struct EngineBounds: Equatable, Sendable {
     /// Subjects (distinct keys of distinct sources) at most, whoever chooses the topics.
     public var maximumInstances = 1_000_000
     /// A subject without a reading for so long, and without an active alert, is forgotten.
     public var forgetAfter: Duration = .seconds(7 * 86_400)
     /// A reading that was measured so long before the newest one of its instance, at most, is still taken.
     public var allowedLateness: Duration = .seconds(60)
+
+    public init() {}
+}
+
+public struct EngineSettings: Sendable {
+    public var bounds = EngineBounds()
     /// Parts of the state; the result is the same for any number.
     public var shards = 1
 

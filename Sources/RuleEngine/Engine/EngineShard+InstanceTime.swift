@@ -87,7 +87,7 @@ extension EngineShard {
         let clock = source.clocks[Int(subject)]
         if clock.isSet, measuredAt < clock.newest {
             context.counters.lateReadings &+= 1
-            guard clock.newest - measuredAt <= context.settings.allowedLateness.inNanoseconds else {
+            guard clock.newest - measuredAt <= context.bounds.allowedLateness.inNanoseconds else {
                 context.counters.lateReadingsRefused &+= 1
                 return
             }

@@ -229,7 +229,7 @@ final class EngineShard {
     }
 
     func forgetSilentSubjects() {
-        let oldest = context.now + -context.settings.forgetAfter.inNanoseconds
+        let oldest = context.now + -context.bounds.forgetAfter.inNanoseconds
         for source in sources where !source.plan.isOnClock && !source.plan.key.isLatest {
             for subject in source.subjects.indices {
                 let head = source.subjects[subject]

@@ -1,7 +1,7 @@
 import CEL
 
 extension Engine {
-    /// An engine that stands where the one stood of which a checkpoint was taken. The plan has to be of the same rules; the number of shards may be another. Nil when the bytes are damaged, of
+    /// An engine that stands where the one stood of which a checkpoint was taken. The plan has to be of the same rules; the number of shards may be another, and bounds are those of the checkpoint. Nil when the bytes are damaged, of
     /// another version, or of other rules.
     public convenience init?(plan: EvaluationPlan, settings: EngineSettings = EngineSettings(), restoring bytes: some Sequence<UInt8>) {
         self.init(plan: plan, settings: settings)
@@ -20,11 +20,13 @@ extension Engine {
         var reader = SnapshotReader(bytes)
         guard let now = reader.readInstant(), let ordinal = reader.readInt64(), let late = reader.readInt64(),
             let started = reader.readBool(), let readsBacklog = reader.readBool(), let floor = reader.readInstant(),
-            let next = reader.readInt64(), restoreNames(&reader), restoreOwnAlerts(&reader), context.readQueries(from: &reader),
+            let next = reader.readInt64(), let bounds = reader.readBounds(), restoreNames(&reader), restoreOwnAlerts(&reader),
+            context.readQueries(from: &reader),
             let clocks = reader.readCount()
         else { return false }
         (context.now, context.ordinal, lateOrdinal, hasStarted) = (now, ordinal, late, started)
         (context.isReadingBacklog, context.beatFloor, context.nextSubjectOrdinal) = (readsBacklog, floor, next)
+        context.bounds = bounds
         for _ in 0..<clocks {
             guard let due = reader.readInstant(), let rule = reader.readInt64().flatMap(Int32.init(exactly:)),
                 rule == -1 || plan.rules.indices.contains(Int(rule))

@@ -7,6 +7,7 @@ public struct EngineCommonState: Sendable {
     private let isReadingBacklog: Bool
     private let beatFloor: Instant
     private let nextSubjectOrdinal: Int64
+    private let bounds: EngineBounds
     private let variables: [String: Document]
     private let devices: [String: EngineContext.DeviceEntry]
     private let ownAlerts: [String: EngineContext.OwnAlert]
@@ -19,6 +20,7 @@ public struct EngineCommonState: Sendable {
         (now, ordinal, lateOrdinal) = (context.now, context.ordinal, engine.lateOrdinal)
         (hasStarted, isReadingBacklog, beatFloor) = (engine.hasStarted, context.isReadingBacklog, context.beatFloor)
         nextSubjectOrdinal = context.nextSubjectOrdinal
+        bounds = context.bounds
         (variables, devices) = (context.variables, context.devices)
         (ownAlerts, ownAlertDue) = (context.ownAlerts, context.ownAlertDue)
         queries = SavedQuery.all(of: context)
@@ -42,6 +44,7 @@ public struct EngineCommonState: Sendable {
         writer.write(isReadingBacklog)
         writer.write(beatFloor)
         writer.write(nextSubjectOrdinal)
+        writer.write(bounds)
         writer.write(variables.count)
         for (name, value) in variables.sorted(by: { $0.key < $1.key }) {
             writer.write(name)

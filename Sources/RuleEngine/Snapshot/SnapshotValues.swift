@@ -31,6 +31,12 @@ extension SnapshotWriter {
         }
     }
 
+    mutating func write(_ bounds: EngineBounds) {
+        write(bounds.maximumInstances)
+        write(bounds.forgetAfter.inNanoseconds)
+        write(bounds.allowedLateness.inNanoseconds)
+    }
+
     mutating func write(_ slot: Slot, _ strings: InternedStrings) {
         switch slot.kind {
         case .double:
@@ -108,6 +114,15 @@ extension SnapshotReader {
         guard let latitude = readDouble(), let longitude = readDouble(), let place = GeoPoint(latitude: latitude, longitude: longitude)
         else { return nil }
         return .some(place)
+    }
+
+    mutating func readBounds() -> EngineBounds? {
+        guard let instances = readCount(), let forgetAfter = readInt64(), let lateness = readInt64(), forgetAfter >= 0, lateness >= 0
+        else { return nil }
+        var bounds = EngineBounds()
+        bounds.maximumInstances = instances
+        (bounds.forgetAfter, bounds.allowedLateness) = (.nanoseconds(forgetAfter), .nanoseconds(lateness))
+        return bounds
     }
 
     /// The outer nil is damage, the inner one a value that is not there.

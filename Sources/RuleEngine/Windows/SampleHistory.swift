@@ -10,7 +10,6 @@ struct SampleHistory: Sendable {
     private(set) var lostUpTo = Instant.distantPast
 
     enum Insertion: Equatable {
-        case appended
         case inserted(Int)
         case replaced(Int, old: Double)
     }
@@ -43,16 +42,6 @@ struct SampleHistory: Sendable {
         return slot >= ring.count ? slot &- ring.count : slot
     }
 
-    /// Puts a sample where it belongs. One at an instant that is there already takes its place, or, with `besideOthers`, comes behind it.
-    @inline(__always)
-    mutating func insert(_ sample: Sample, besideOthers: Bool) -> Insertion {
-        guard count > 0, isLate(sample, besideOthers: besideOthers) else {
-            append(sample)
-            return .appended
-        }
-        return insertLate(sample, besideOthers)
-    }
-
     /// Whether a sample belongs before, or in the place of, one that is there.
     @inline(__always)
     func isLate(_ sample: Sample, besideOthers: Bool) -> Bool {
@@ -61,7 +50,8 @@ struct SampleHistory: Sendable {
         return besideOthers ? sample.at < newest : sample.at <= newest
     }
 
-    private mutating func insertLate(_ sample: Sample, _ besideOthers: Bool) -> Insertion {
+    /// Puts a late sample where it belongs: in the place of one at its instant, or, with `besideOthers`, behind it.
+    mutating func insertLate(_ sample: Sample, besideOthers: Bool) -> Insertion {
         let index = firstIndex(after: sample.at)
         if !besideOthers, index > 0, self[index - 1].at == sample.at {
             let place = slot(index - 1)
@@ -79,7 +69,9 @@ struct SampleHistory: Sendable {
         return .inserted(index)
     }
 
-    private mutating func append(_ sample: Sample) {
+    /// Adds the newest sample.
+    @inline(__always)
+    mutating func append(_ sample: Sample) {
         if Int(used) == ring.count { resize(to: ring.count + max(2, ring.count / 8)) }
         ring[slot(count)] = sample
         used += 1

@@ -135,7 +135,8 @@ struct SlidingSummary<Summary: WindowSummary>: Sendable {
         refreshMiddle()
     }
 
-    /// The summary of the window, whose oldest sample has the index `start`.
+    /// The summary of the window, whose oldest sample has the index `start`. Inlined, or all of it is copied out of its array for the call.
+    @inline(__always)
     func summary(_ history: borrowing SampleHistory, start: Int) -> Summary {
         var result: Summary
         if skipped == 0 {

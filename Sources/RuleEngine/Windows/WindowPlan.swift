@@ -22,7 +22,8 @@ public final class WindowPlan: Sendable {
     struct Source: Sendable {
         let identity: UInt64
         let keys: [WindowTrack.Key]
-        /// Whether anything but a decayed mean is asked for.
+        /// Whether a decayed mean is asked for, and whether anything else is.
+        let hasDecayed: Bool
         let needsHistory: Bool
     }
 
@@ -46,7 +47,9 @@ public final class WindowPlan: Sendable {
                 windows.append(Window(expression: number, specification: specification, track: track, key: key))
             }
             sources.append(
-                Source(identity: Self.identity(expression.text), keys: keys, needsHistory: keys.contains { $0.kind != .decayed }))
+                Source(
+                    identity: Self.identity(expression.text), keys: keys, hasDecayed: keys.contains { $0.kind == .decayed },
+                    needsHistory: keys.contains { $0.kind != .decayed }))
         }
         self.windows = windows
         self.sources = sources

@@ -85,34 +85,42 @@ extension WindowSet.Series {
     mutating func add(_ sample: Sample, at now: Instant, _ besideOthers: Bool, _ source: WindowPlan.Source, limit: Int)
         -> WindowSet.Outcome
     {
-        for (index, key) in source.keys.enumerated() where key.kind == .decayed {
-            tracks[index].decay(sample)
-        }
+        if source.hasDecayed { for index in tracks.indices { tracks[index].decay(sample) } }
         guard source.needsHistory else { return .added }
-        let newest = history.newest?.at
         guard history.lostUpTo < sample.at else { return .refused }
         var now = max(now, sample.at)
-        if let newest { now = max(now, newest) }
-        let isLate = history.isLate(sample, besideOthers: besideOthers)
-        // A late sample is put into windows that stand where they have to.
-        if isLate { move(to: now, source) } else { leave(now, source) }
+        if let newest = history.newest?.at { now = max(now, newest) }
+        if history.isLate(sample, besideOthers: besideOthers) { return addLate(sample, at: now, besideOthers, source, limit) }
+        leave(now, source)
         if history.isFull { makeRoom() }
-        let insertion = history.insert(sample, besideOthers: besideOthers)
-        switch insertion {
-        case .appended: break
-        case .inserted(let place):
-            for index in tracks.indices { tracks[index].inserted(sample, at: place, now: now, source.keys[index], history) }
-        case .replaced(let place, let old):
-            for index in tracks.indices { tracks[index].replaced(sample, at: place, old: old, history) }
+        history.append(sample)
+        move(to: now, source)
+        if history.count > limit { keep(atMost: limit, source) }
+        return .added
+    }
+
+    /// A late sample is put into windows that stand where they have to.
+    private mutating func addLate(_ sample: Sample, at now: Instant, _ besideOthers: Bool, _ source: WindowPlan.Source, _ limit: Int)
+        -> WindowSet.Outcome
+    {
+        move(to: now, source)
+        if history.isFull { makeRoom() }
+        let insertion = history.insertLate(sample, besideOthers: besideOthers)
+        for index in tracks.indices {
+            switch insertion {
+            case .inserted(let place): tracks[index].inserted(sample, at: place, now: now, source.keys[index], history)
+            case .replaced(let place, let old): tracks[index].replaced(sample, at: place, old: old, history)
+            }
         }
         move(to: now, source)
-        if history.count > limit { forget() }
+        if history.count > limit { keep(atMost: limit, source) }
+        if case .replaced = insertion { return .replaced }
+        return .late
+    }
+
+    private mutating func keep(atMost limit: Int, _ source: WindowPlan.Source) {
+        forget()
         if history.count > limit { lose(history.count - limit + limit / 16, source) }
-        switch insertion {
-        case .appended: return .added
-        case .inserted: return .late
-        case .replaced: return .replaced
-        }
     }
 
     private mutating func move(to now: Instant, _ source: WindowPlan.Source) {

@@ -48,7 +48,8 @@ private struct StoredSeries {
         else { return nil }
         history.restoreLoss(upTo: lostUpTo)
         for _ in 0..<count {
-            guard let sample = snapshot.readSample(), history.insert(sample, besideOthers: true) == .appended else { return nil }
+            guard let sample = snapshot.readSample(), !history.isLate(sample, besideOthers: true) else { return nil }
+            history.append(sample)
         }
         guard let trackCount = snapshot.readCount() else { return nil }
         for _ in 0..<trackCount {

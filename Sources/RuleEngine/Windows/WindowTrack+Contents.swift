@@ -70,7 +70,7 @@ extension WindowTrack {
 
     /// Cuts the window into blocks when it has become long.
     mutating func startSliding(_ key: Key, _ history: borrowing SampleHistory) {
-        guard count >= Self.slidingThreshold, low >= 0 else { return }
+        guard count >= Self.slidingThreshold, low >= 0, !isSliding else { return }
         switch (contents, key.kind) {
         case (.samples, .sums): contents = .sums([SlidingSummary(history, range)])
         case (.samples, .moments): contents = .moments([SlidingSummary(history, range)])

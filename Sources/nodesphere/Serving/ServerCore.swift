@@ -168,9 +168,9 @@ struct ServerCore: Service {
             restored.profiles.map { DirectoryChange.profile(name: $0.name, $0) }
                 + restored.devices.map { DirectoryChange.device(id: $0.id, $0) })
         var settings = EngineSettings()
-        settings.maximumInstances = configuration.integer("instances.max")
-        settings.forgetAfter = configuration.duration("instances.forget_after")
-        settings.allowedLateness = configuration.duration("allowed_lateness")
+        settings.bounds.maximumInstances = configuration.integer("instances.max")
+        settings.bounds.forgetAfter = configuration.duration("instances.forget_after")
+        settings.bounds.allowedLateness = configuration.duration("allowed_lateness")
         let recovery = Recovery(folder: journalFolder, archive: archive, isRepairing: isRepairing, logger: logger)
         let outcome = try recovery.run(settings)
         let clock = EngineClock(floor: max(restored.lastInstant, outcome.lastInstant))
@@ -287,6 +287,7 @@ struct ServerCore: Service {
             standing.decided = engine.takeEffects().transitions
         }
         if outcome.rules != name { standing.differences.append(.rules(rules.plan, catalogue: name)) }
+        if engine.bounds != settings.bounds { standing.differences.append(.bounds(settings.bounds)) }
         standing.differences += differences(engine, present, restored.variables)
         return standing
     }

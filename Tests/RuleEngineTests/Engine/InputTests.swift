@@ -16,13 +16,19 @@ import Testing
         return batch
     }
 
+    private static var bounds: EngineBounds {
+        var bounds = EngineBounds()
+        (bounds.maximumInstances, bounds.forgetAfter, bounds.allowedLateness) = (7, .seconds(1), .milliseconds(20))
+        return bounds
+    }
+
     private static var all: [EngineInput] {
         let config: Document = ["a": 1, "b": ["c", .null, .double(.nan)], "at": .instant(Instant(nanoseconds: 7))]
         return [
             .start, .connected, .backlogEnded, .time, .readings(batch(0)), .readings(batch(40)),
             .device(id: "d", config: config, labels: ["x": "y"], location: GeoPoint(latitude: 59.9, longitude: 10.75)),
             .device(id: "", config: nil, labels: [:], location: nil), .variable(name: "mode", "night"), .variable(name: "mode", nil),
-            .clockJump(nanoseconds: 5_000_000_000),
+            .clockJump(nanoseconds: 5_000_000_000), .bounds(bounds),
         ]
     }
 
@@ -75,6 +81,17 @@ import Testing
         #expect(driver.log().isEmpty)
         driver.advance(to: 57)
         #expect(driver.log() == ["57s A(a) nodata [missing]"])
+    }
+
+    @Test func `bounds hold from where they stand among the inputs, and a restored engine has those of the checkpoint`() throws {
+        let driver = try EngineDriver.rule("expr: v > 1")
+        driver.send("t/a", #"{"v": 2}"#, at: 1)
+        driver.engine.apply(.bounds(Self.bounds), at: EngineDriver.instant(2))
+        for device in 1...8 { driver.send("t/\(device)", #"{"v": 0}"#, at: 3) }
+        #expect(driver.log() == ["1s A(a) firing", "3s TooManyInstances() firing [limit]"])
+        #expect(driver.engine.counters.subjects == 7)
+        let restored = try #require(Engine(plan: driver.engine.plan, restoring: driver.engine.snapshot()))
+        #expect(restored.bounds == Self.bounds)
     }
 
     @Test func `a jump of the wall clock runs timers, and is no silence`() throws {
