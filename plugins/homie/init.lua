@@ -4,9 +4,6 @@
 -- look at one property a filter or at several of a device. Its `$datatype` (before version 5) is remembered; without one, what looks like
 -- a number or a bool is one. `$state` is the field state, with `online`. What is sent to be set is no reading.
 
-local datatypes, datatype_count = {}, 0
-local max_datatypes = 100000
-
 local online = { ready = true, alert = true, sleeping = true, init = false, disconnected = false, lost = false }
 
 local function number_or_text(text)
@@ -53,13 +50,11 @@ local function decode(topic, bytes)
   end
   if rest == 2 then
     if string.sub(second, 1, 1) == "$" then return nil end
-    local value = typed(bytes, datatypes[topic])
+    local value = typed(bytes, memory.get("datatypes", topic))
     return { value = value, [names.identifier(first .. "_" .. second)] = value }
   end
   if rest == 3 and levels[device + 3] == "$datatype" then
-    local property = string.sub(topic, 1, #topic - #"/$datatype")
-    if not datatypes[property] and datatype_count < max_datatypes then datatype_count = datatype_count + 1 end
-    if datatypes[property] or datatype_count < max_datatypes then datatypes[property] = bytes end
+    memory.set("datatypes", string.sub(topic, 1, #topic - #"/$datatype"), bytes)
   end
   return nil
 end

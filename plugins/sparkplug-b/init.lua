@@ -191,30 +191,17 @@ end
 
 -- Births -------------------------------------------------------------------------------------------------
 
--- What the metrics of an edge node are called: 'GROUP/NODE' → alias → {name, datatype}. An alias is unique in its node (§6.4.6).
-local births, node_count = {}, 0
-local max_nodes, max_aliases = 10000, 10000
+-- What the metrics of an edge node are called is remembered in the group 'GROUP/NODE' under the alias, which is unique in its node (§6.4.6).
 
 local function remember(node, metric)
   if not metric.alias or not metric.name then return end
-  local known = births[node]
-  if not known then
-    if node_count >= max_nodes then return end
-    known = { count = 0, metrics = {} }
-    births[node] = known
-    node_count = node_count + 1
-  end
-  if not known.metrics[metric.alias] then
-    if known.count >= max_aliases then return end
-    known.count = known.count + 1
-  end
-  known.metrics[metric.alias] = { name = metric.name, datatype = metric.datatype }
+  memory.set(node, metric.alias, { name = metric.name, datatype = metric.datatype })
 end
 
 local function named(node, metric)
-  local known = births[node] and metric.alias and births[node].metrics[metric.alias]
-  local name = metric.name or known and known.name or metric.alias and "alias_" .. metric.alias
-  return name, metric.datatype or known and known.datatype
+  local known = metric.alias and not (metric.name and metric.datatype) and memory.get(node, metric.alias) or {}
+  local name = metric.name or known.name or metric.alias and "alias_" .. metric.alias
+  return name, metric.datatype or known.datatype
 end
 
 -- Messages -----------------------------------------------------------------------------------------------
@@ -248,7 +235,7 @@ local function decode(topic, bytes)
   local message, node = levels[3], levels[2] .. "/" .. (levels[4] or "")
   if message == "NBIRTH" or message == "DBIRTH" then
     -- A node that is born anew numbers its metrics anew.
-    if message == "NBIRTH" and births[node] then births[node] = { count = 0, metrics = {} } end
+    if message == "NBIRTH" then memory.clear(node) end
     return read(bytes, { online = true }, node, true)
   end
   if message == "NDEATH" or message == "DDEATH" then return read(bytes, { online = false }, node, false) end

@@ -15,6 +15,9 @@ final class LuaDecoder: TelemetryDecoder {
         var function: LuaFunction
     }
 
+    var memory: DecoderMemory { lock.withLock { _ in running.state.memory } }
+    func restore(_ memory: DecoderMemory) { lock.withLock { _ in running.state.memory = memory } }
+
     init(_ name: String, make: @escaping @Sendable () throws(PluginFailure) -> sending PluginState) throws(PluginFailure) {
         self.name = name
         self.make = make

@@ -10,6 +10,8 @@ enum PluginRequest: Sendable {
 final class PluginState {
     let lua: LuaState
     private var functions: [PluginManifest.Provision.Kind: [String: LuaFunction]] = [:]
+    /// Of a decoder.
+    var memory = DecoderMemory()
     /// Of the coroutine that ran last and waits now.
     private var request: PluginRequest?
 
@@ -30,6 +32,7 @@ final class PluginState {
         lua.set("config", config)
         PluginJSON.define(in: lua)
         defineOutside(rights)
+        defineMemory()
         for level in ["debug", "info", "warning", "error"] {
             lua.define("log.\(level)") { call in
                 log(level, call.arguments.map { $0.text ?? $0.document.plainText }.joined(separator: " "))
@@ -83,6 +86,28 @@ final class PluginState {
 
     /// There for everything that the manifest promises.
     func function(_ kind: PluginManifest.Provision.Kind, _ name: String) -> LuaFunction? { functions[kind]?[name] }
+
+    // MARK: Memory
+
+    private func defineMemory() {
+        lua.define("memory.get") { [unowned self] call in
+            guard let group = call[0].text, let key = call[1].key else { return .raise("memory.get takes a group and a key") }
+            return memory.value(of: key, in: group).map { .value(LuaValue($0)) } ?? .nothing
+        }
+        lua.define("memory.set") { [unowned self] call in
+            guard let group = call[0].text, let key = call[1].key else { return .raise("memory.set takes a group, a key and a value") }
+            let value = call[2].isNone ? nil : call[2].document
+            guard memory.set(key, in: group, to: value) else {
+                return .results([.none, .string("the value is larger than 4 KiB, or the decoder remembers too much already")])
+            }
+            return .value(.bool(true))
+        }
+        lua.define("memory.clear") { [unowned self] call in
+            guard let group = call[0].text else { return .raise("memory.clear takes a group") }
+            memory.clear(group)
+            return .nothing
+        }
+    }
 
     // MARK: The outside
 
@@ -210,4 +235,9 @@ enum PluginAnswer: Sendable {
             body.withUnsafeBytes { writer.string($0) }
         }
     }
+}
+
+extension LuaValue {
+    /// As a key of a decoder's memory: numbers are written out.
+    fileprivate var key: String? { text ?? integer.map { "\($0)" } }
 }

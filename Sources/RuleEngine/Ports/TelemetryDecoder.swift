@@ -22,4 +22,12 @@ public protocol TelemetryDecoder: AnyObject, Sendable {
         -> DecodedMessage
     /// Forgets what earlier messages taught it.
     func forget()
+    /// What it keeps across a stop; anything else that it remembers begins anew with the server.
+    var memory: DecoderMemory { get }
+    func restore(_ memory: DecoderMemory)
+}
+
+extension TelemetryDecoder {
+    public var memory: DecoderMemory { DecoderMemory() }
+    public func restore(_ memory: DecoderMemory) {}
 }

@@ -34,7 +34,17 @@ extension Engine {
             if rule == -1 { sweepAt = due }
             clock.add(Timer(due: due, ordinal: -1, rule: rule, subject: -1, kind: .clock))
         }
-        return reader.isAtEnd
+        return restoreDecoders(&reader) && reader.isAtEnd
+    }
+
+    /// What a decoder remembered that is not installed any more is forgotten.
+    private func restoreDecoders(_ reader: inout SnapshotReader) -> Bool {
+        guard let count = reader.readCount() else { return false }
+        for _ in 0..<count {
+            guard let name = reader.readText(), let memory = reader.readMemory() else { return false }
+            plan.decoders[name]?.restore(memory)
+        }
+        return true
     }
 
     private func restoreNames(_ reader: inout SnapshotReader) -> Bool {

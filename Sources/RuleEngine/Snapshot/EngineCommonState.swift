@@ -14,6 +14,7 @@ public struct EngineCommonState: Sendable {
     private let ownAlertDue: Instant
     private let queries: [SavedQuery]
     private let clocks: [Timer]
+    private let decoders: [(name: String, memory: DecoderMemory)]
 
     init(_ engine: Engine) {
         let context = engine.context
@@ -25,6 +26,7 @@ public struct EngineCommonState: Sendable {
         (ownAlerts, ownAlertDue) = (context.ownAlerts, context.ownAlertDue)
         queries = SavedQuery.all(of: context)
         clocks = engine.clock.all
+        decoders = context.plan.decoders.map { (name: $0.key, memory: $0.value.memory) }.filter { !$0.memory.isEmpty }
     }
 
     /// The beginning of a checkpoint: version, length, content.
@@ -69,6 +71,11 @@ public struct EngineCommonState: Sendable {
         for timer in clocks.sorted() {
             writer.write(timer.due)
             writer.write(Int64(timer.rule))
+        }
+        writer.write(decoders.count)
+        for decoder in decoders.sorted(by: { $0.name < $1.name }) {
+            writer.write(decoder.name)
+            writer.write(decoder.memory)
         }
         return writer.finish()
     }

@@ -125,6 +125,74 @@ import Testing
         }
     }
 
+    /// The engine with one rule on what a shipped decoder gives.
+    private func plan(_ plugin: LuaPlugin, _ decoder: String, on topic: String, _ expression: String) throws -> EvaluationPlan {
+        let (catalog, _) = PluginCatalog.assembling([plugin.manifest], environment: RuleLanguageEnvironment.standard)
+        let (set, _) = PluginSet.assembling(catalog, [plugin])
+        let yaml =
+            "groups:\n  - {name: g, on: {topic: \"\(topic)\", decoder: \(decoder)}, rules: [{alert: A, expr: '\(expression)'}]}\n"
+        let loaded = RuleLoader(environment: RuleLanguageEnvironment.standard, plugins: catalog)
+            .load(files: [RuleLoader.Source(name: "r", bytes: Array(yaml.utf8))])
+        let rules = try #require(loaded.catalog)
+        return try #require(EvaluationPlan.compile(rules, decoders: set.decoders).plan)
+    }
+
+    private func bytes(_ hex: String) -> [UInt8] {
+        let digits = hex.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
+        return stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] * 16 + digits[$0 + 1]) }
+    }
+
+    private func send(_ topic: String, _ payload: [UInt8], to engine: Engine, at second: Int64) -> [String] {
+        Array(topic.utf8).withUnsafeBytes { topic in
+            payload.withUnsafeBytes { engine.ingest(topic: topic, payload: $0, at: Instant(nanoseconds: second * 1_000_000_000)) }
+        }
+        return engine.takeEffects().transitions.map(\.alert.state.rawValue)
+    }
+
+    @Test func `what a decoder puts into its memory is restored with the engine`() throws {
+        let topic = "spBv1.0/{g}/{message}/{node}/{device}"
+        let birth = bytes(
+            "08fac9ab99f331121a0a12496e707574732f54656d706572617475726510072003501512100a044e616d651008200c7a0470756d701801")
+        // -5 under the number 7, which the birth says is 'Inputs/Temperature'.
+        let data = bytes("08fac9ab99f331120a1007200350fbffffff0f1204100838011802")
+        let plan = try plan(PluginLoading.load("sparkplug-b"), "sparkplug-b", on: topic, "Inputs_Temperature < 0.0")
+        let stopped = Engine(plan: plan)
+        stopped.connected(at: Instant(nanoseconds: 0))
+        stopped.backlogEnded(at: Instant(nanoseconds: 0))
+        #expect(send("spBv1.0/g/DBIRTH/n/d", birth, to: stopped, at: 1) == [])
+        let snapshot = stopped.snapshot()
+        let fresh = Engine(plan: plan)
+        #expect(send("spBv1.0/g/DDATA/n/d", data, to: fresh, at: 2) == [])
+        let restored = try #require(Engine(plan: plan, restoring: snapshot))
+        #expect(restored.snapshot() == snapshot)
+        #expect(send("spBv1.0/g/DDATA/n/d", data, to: restored, at: 2) == ["firing"])
+    }
+
+    @Test func `a decoder's memory takes small values, in groups, and says when it is full`() async throws {
+        let code = """
+            plugin { decoders = { sample = function(topic, bytes)
+              local kept, why = memory.set("g", "k", bytes)
+              memory.set("g", 7, { name = "x", n = 1.5 })
+              local answer = { kept = kept, why = why, k = memory.get("g", "k"), seven = memory.get("g", "7").n, other = memory.get("h", "k") }
+              if bytes == "gone" then memory.set("g", "k", nil) answer.k = memory.get("g", "k") end
+              if bytes == "clear" then memory.clear("g") answer.seven = memory.get("g", 7) end
+              return answer
+            end } }
+            """
+        try await PluginLoading.with(code: code) { plugin in
+            let decoder = try plugin.decoder("sample")
+            func decode(_ payload: String) throws -> String? {
+                try PayloadInspection.fields(topic: "t", payload: Array(payload.utf8), decoder: decoder)?.fields.json
+            }
+            #expect(try decode("a") == #"{"k":"a","kept":true,"seven":1.5}"#)
+            let large = String(repeating: "x", count: 5000)
+            #expect(try decode(large)?.hasPrefix(#"{"k":"a","seven":1.5,"why":"the value is larger than 4 KiB"#) == true)
+            #expect(try decode("gone") == #"{"kept":true,"seven":1.5}"#)
+            #expect(try decode("clear") == #"{"k":"clear","kept":true}"#)
+            #expect(decoder.memory.isEmpty && decoder.memory.size == 0)
+        }
+    }
+
     // MARK: Functions
 
     private static let functions = """
