@@ -4,7 +4,8 @@ import Testing
 
 @testable import RuleLanguage
 
-/// `RealRules/`: rules of real deployments with their tests, and `docs/expressiveness.md`, which says of each what became of it.
+/// `RealRules/`: rules of real deployments with their tests, and `docs/expressiveness.md`, which says of each what became of it. Those that are
+/// scripts, in `RealRules/automations`, are run by the tests of the scripts.
 @Suite struct RealRuleTests {
     static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "RealRules")
     static let page = folder.appending(path: "../../../docs/expressiveness.md").standardizedFileURL
@@ -13,10 +14,16 @@ import Testing
         return all.filter { $0.hasSuffix(".yaml") && !$0.hasSuffix(".test.yaml") }.map { String($0.dropLast(5)) }.sorted()
     }()
 
+    static let scripts: [String] = {
+        let all = (try? FileManager.default.contentsOfDirectory(atPath: folder.path + "/automations")) ?? []
+        return all.filter { $0.hasSuffix(".lua") }.map { "automations/" + $0.dropLast(4) }.sorted()
+    }()
+
     /// A line of the page's table.
     struct Row {
         var rule: String
         var capabilities: [String]
+        /// `thresholds`, `automations/doorbell`.
         var file: String?
         var alerts: [String]
         var text: String
@@ -25,7 +32,7 @@ import Testing
     static func rows() throws -> [Row] {
         try String(contentsOf: page, encoding: .utf8).matches(of: /\| (R\d{3}) \| ([C0-9 ]+) \| (.+) \|/).map { match in
             let text = String(match.3)
-            let file = text.firstMatch(of: /^\[([a-z-]+)\.yaml\]\(/).map { String($0.1) }
+            let file = text.firstMatch(of: /^\[([a-z\/-]+)\.(yaml|lua)\]\(/).map { String($0.1) }
             let named = file == nil ? "" : text.split(separator: ") ", maxSplits: 1).last?.prefix { $0 != ":" } ?? ""
             return Row(
                 rule: String(match.1), capabilities: match.2.split(separator: " ").map(String.init), file: file,
@@ -67,7 +74,7 @@ import Testing
 
     @Test func `what has no rule says why`() throws {
         for row in try Self.rows() where row.file == nil {
-            #expect(["Lua: ", "not sayable: ", "waits for "].contains { row.text.hasPrefix($0) }, "\(row.rule)")
+            #expect(["not sayable: ", "waits for "].contains { row.text.hasPrefix($0) }, "\(row.rule)")
         }
     }
 
@@ -93,7 +100,16 @@ import Testing
                 }
             }
         }
-        #expect(Set(rows.compactMap(\.file)).isSubset(of: Self.files))
+        #expect(Set(rows.compactMap(\.file)).isSubset(of: Self.files + Self.scripts))
+    }
+
+    @Test(arguments: scripts) func `a script begins with its number, which its tests and the page have too`(_ script: String) throws {
+        let text = try String(contentsOf: Self.folder.appending(path: script + ".lua"), encoding: .utf8)
+        let rule = try #require(text.firstMatch(of: /^-- (R\d{3}):/)).1
+        let tests = try String(contentsOf: Self.folder.appending(path: script + ".test.yaml"), encoding: .utf8)
+        let names = tests.matches(of: /- name: "([^"]*)"/).map { $0.1 }
+        #expect(!names.isEmpty && names.allSatisfy { $0.hasPrefix("\(rule): ") })
+        #expect(try Self.rows().filter { $0.file == script }.map(\.rule) == [String(rule)])
     }
 
     @Test func `each of the thirty capabilities has a rule`() throws {

@@ -42,17 +42,26 @@ public struct RuleCoverage: Sendable {
             if level.resolveCondition != nil { found += ["\(place)resolve_expr true", "\(place)resolve_expr false"] }
             if rule.hasLevels { found.append("\(place)reached") }
         }
-        if rule.isEvent { return found + ["occurred"] }
+        return withoutUnreachable(found + (rule.isEvent ? ["occurred"] : states(of: rule)), rule)
+    }
+
+    private static func states(of rule: Rule) -> [String] {
+        var found: [String] = []
         if rule.levels.contains(where: { $0.pendingDuration > .zero }) { found.append("pending") }
         if rule.keepFiringFor > .zero { found.append("recovering") }
         found += ["firing", "resolved"]
         if let missing = rule.missing, missing.outcome != .hold { found.append("missing") }
-        // A condition that is a constant has one side only, and without a condition only silence makes it fire.
-        if rule.levels.count == 1, rule.levels[0].condition.source.text.trimmed == "false" { found.removeAll { $0 == "expr true" } }
-        if rule.levels.count == 1, rule.levels[0].condition.source.text.trimmed == "true" {
-            found.removeAll { ["expr false", "resolved"].contains($0) }
-        }
         return found
+    }
+
+    /// A condition that is a constant has one side only, and without a condition only silence makes it fire.
+    private static func withoutUnreachable(_ branches: [String], _ rule: Rule) -> [String] {
+        guard rule.levels.count == 1 else { return branches }
+        switch rule.levels[0].condition.source.text.trimmed {
+        case "false": return branches.filter { $0 != "expr true" }
+        case "true": return branches.filter { !["expr false", "resolved"].contains($0) }
+        default: return branches
+        }
     }
 
     mutating func note(_ rule: RuleIdentity, _ expression: String, _ truth: Program.Truth) {

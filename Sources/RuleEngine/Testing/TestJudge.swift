@@ -137,15 +137,20 @@ struct TestJudge {
             }
         }
         guard !missing.isEmpty || !left.isEmpty else { return nil }
+        let annotations = Set(missing.flatMap { $0.alerts ?? [] }.flatMap(\.annotations.keys))
         var text = ""
         for expected in missing {
             text += "expected at \(clock.text(now)): a notification to '\(expected.receiver)'\(Self.describe(expected))\n"
         }
         for sent in left {
-            text += (missing.isEmpty ? "not expected at \(clock.text(now)): " : "but there was:   ") + Self.describe(sent) + "\n"
+            text +=
+                (missing.isEmpty ? "not expected at \(clock.text(now)): " : "but there was:   ")
+                + Self.describe(sent, annotations: annotations) + "\n"
         }
         if left.isEmpty { text += "but there was:   \(sent.isEmpty ? "none" : "no further one")\n" }
-        if left.isEmpty, let last { text += "the last before: at \(clock.text(last.at)) \(Self.describe(last))\n" }
+        if left.isEmpty, let last {
+            text += "the last before: at \(clock.text(last.at)) \(Self.describe(last, annotations: annotations))\n"
+        }
         return text
     }
 
@@ -180,16 +185,26 @@ struct TestJudge {
                 ", with "
                 + (alerts.isEmpty
                     ? "no alert"
-                    : alerts.map { LabelText.braces($0.labels) + ($0.status.map { " \($0)" } ?? "") }.joined(separator: " and "))
+                    : alerts.map { Self.describe($0.labels, status: $0.status, $0.annotations) }.joined(separator: " and "))
         }
         return text
     }
 
-    private static func describe(_ sent: SentNotification) -> String {
+    /// `annotations`: the names of those that are asked for.
+    private static func describe(_ sent: SentNotification, annotations: Set<String>) -> String {
         let alerts = (sent.document["alerts"]?.array ?? []).map {
-            LabelText.braces($0["labels"]?.strings ?? [:]) + " \($0["status"]?.string ?? "")"
+            describe(
+                $0["labels"]?.strings ?? [:], status: $0["status"]?.string,
+                ($0["annotations"]?.strings ?? [:]).filter { annotations.contains($0.key) })
         }
         return "'\(sent.receiver)', \(sent.document["status"]?.string ?? ""), with \(alerts.joined(separator: " and "))"
+    }
+
+    private static func describe(_ labels: [String: String], status: String?, _ annotations: [String: String]) -> String {
+        var parts = labels.isEmpty && !annotations.isEmpty ? [] : [LabelText.braces(labels)]
+        if let status { parts.append(status) }
+        parts += annotations.sorted { $0.key < $1.key }.map { "\($0.key) \(Document.string($0.value).json)" }
+        return parts.joined(separator: " ")
     }
 
     // MARK: Messages

@@ -185,6 +185,25 @@ import Testing
         #expect(entry.missed == ["resolved"])
     }
 
+    @Test(arguments: ["event: true, ", ""]) func `a condition that is a constant has no other side`(_ event: String) throws {
+        let rules = "groups: [{name: g, on: f, rules: [{alert: Any, \(event)expr: 'true'}]}]"
+        let test =
+            "rules: [r.yaml]\ntests: [{name: it, readings: [{topic: f, at: 1s, t: 1}], expect: [{at: 1s, alert: Any, state: firing}]}]"
+        let report = try runRuleTest(rules: rules, test: test, coverage: true)
+        #expect(report.coverage?.entries.map(\.missed) == [[]])
+    }
+
+    @Test func `a notification that did not come is told with the annotations that were expected`() throws {
+        let rules =
+            "groups: [{name: g, on: f, rules: [{alert: Warm, event: true, expr: t > 1, annotations: {summary: 'at {{ t }}', more: x}}]}]"
+        let test =
+            "rules: [r.yaml]\ntests: [{name: it, readings: [{topic: f, at: 1s, t: 2}], expect: [{at: 1s, "
+            + "notifications: [{receiver: default, alerts: [{annotations: {summary: at 3}}]}]}]}]"
+        let text = failures(of: try runRuleTest(rules: rules, test: test)).joined()
+        #expect(text.contains("expected at 1s: a notification to 'default', with summary \"at 3\"\n"))
+        #expect(text.contains(#"but there was:   'default', firing, with {alertname="Warm"} firing summary "at 2""#))
+    }
+
     @Test(arguments: [("1 2 2", []), ("1 2", []), ("2", ["expr true", "occurred"])])
     func `coverage sees readings that are no edge`(_ series: String, _ missed: [String]) throws {
         let rules = "groups: [{name: g, on: f, rules: [{alert: Warm, event: true, expr: 't - previous(t) >= 1'}]}]"
