@@ -62,6 +62,16 @@ function Automation:on_stop(handler) end
 ---@param options? HandlerOptions
 function Automation:on_schedule(name, handler, options) end
 
+---@class ActionOptions
+---@field mode? "single"|"restart"|"queued"|"parallel"
+---@field max? integer
+
+--- Offers a function to the actions of rules.
+---@param name string
+---@param handler fun(alert: Alert, arguments: table<string, any>)
+---@param options? ActionOptions
+function Automation:action(name, handler, options) end
+
 ---@param settings { name?: string, description?: string }
 ---@return Automation
 function automation(settings) end

@@ -33,6 +33,14 @@ final class Stage {
         rehearsal.apply(.reading(topic: topic, payload: Array(payload.utf8), isRetained: retained), at: at(second))
     }
 
+    /// An action of a rule whose alert is about a device.
+    func act(_ automation: String, _ function: String, _ device: String, _ arguments: Document = .emptyObject, at second: Int64) {
+        let alert = AlertRecord(
+            id: device, rule: RuleIdentity(group: "g", alert: "Wet"), key: [device], activeAt: at(0), ordinal: 0, transition: 1,
+            labels: ["alertname": "Wet", "device": device], state: .firing, changedAt: at(0), reason: .condition)
+        rehearsal.apply(.action(automation: automation, function: function, alert: alert, arguments: arguments), at: at(second))
+    }
+
     func pass(to second: Int64) { rehearsal.advance(to: at(second)) }
     func end(at second: Int64) { rehearsal.end(at: at(second)) }
     var published: [String] { lines.filter { !$0.contains(" store ") } }

@@ -22,6 +22,11 @@ import Testing
                 let space = try #require(reading.firstIndex(of: " "))
                 stage.reading(String(reading[..<space]), String(reading[reading.index(after: space)...]), at: Int64(number))
             }
+            for action in marked("-- action: ") {
+                let space = try #require(action.firstIndex(of: " "))
+                let arguments = try Document(json: Array(action[space...].utf8))
+                stage.act("fan", String(action[..<space]), "a", arguments, at: 0)
+            }
             stage.pass(to: 3600)
             #expect(stage.published == expected)
         }

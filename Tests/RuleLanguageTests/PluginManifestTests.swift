@@ -77,6 +77,37 @@ import Testing
     }
 
     @Test(arguments: [
+        ("lamps.blink, arguments: {lamp: hall}", [String]()), ("lamps.blink, arguments: {lamp: '{{ device }}', hold: 90s, times: 3}", []),
+        ("lamps.blink", ["missing-key"]), ("lamps.blink, arguments: {hold: 90s}", ["missing-key"]),
+        ("lamps.blink, arguments: {lamp: hall, colour: red}", ["unknown-key"]),
+        ("lamps.blink, arguments: {lamp: hall, times: many}", ["wrong-type"]), ("lamps.blik, arguments: {}", ["unknown-action"]),
+        ("lamps.plain", []), ("lamps.plain, arguments: {lamp: hall}", ["unknown-key"]),
+    ])
+    func `an action in a rule is checked against the plugin's manifest`(_ action: String, _ codes: [String]) throws {
+        let (catalog, _) = PluginCatalog.assembling(
+            [
+                try Self.manifest(
+                    "lamps",
+                    "{actions: {blink: {arguments: {lamp: {type: string, required: true}, hold: {type: duration, default: 2m}, times: {type: integer}}}, plain: {}}}"
+                )
+            ], environment: RuleLanguageEnvironment.standard)
+        let yaml =
+            "groups:\n- name: g\n  on: a/{device}\n  rules: [{alert: A, expr: value > 1, actions: {firing: [{plugin: \(action)}]}}]\n"
+        let loaded = RuleLoader(environment: RuleLanguageEnvironment.standard, plugins: catalog)
+            .load(files: [RuleLoader.Source(name: "rules.yaml", bytes: Array(yaml.utf8))])
+        #expect(loaded.diagnostics.map(\.code) == codes)
+        guard codes.isEmpty, !action.contains("plain") else { return }
+        guard case .call(let call) = loaded.catalog?.rules[0].firingActions.first else {
+            Issue.record("the rule calls an action")
+            return
+        }
+        #expect(
+            call.arguments.contains {
+                if case .constant(let hold) = $0.value { $0.name == "hold" && hold.number ?? 0 >= 90 } else { false }
+            })
+    }
+
+    @Test(arguments: [
         "{decoders: [text]}", "{channels: [webhook]}",
         #"{functions: {round: {parameters: {}, result: double, doc: x, example: {expr: "1", value: 1}}}}"#,
         #"{functions: {avg_over_time: {parameters: {}, result: double, doc: x, example: {expr: "1", value: 1}}}}"#,

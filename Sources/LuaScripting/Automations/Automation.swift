@@ -78,6 +78,9 @@ final class Automation {
         return true
     }
 
+    /// Names of what it offers to the actions of rules.
+    var actions: [String] { handlers.compactMap { if case .action(let name) = $0.trigger { name } else { nil } } }
+
     func takeFromLine(_ place: RunKey) -> QueuedCall? {
         guard var line = lines[place], !line.isEmpty else { return nil }
         let next = line.removeFirst()
@@ -92,6 +95,7 @@ enum CallArguments {
     /// With the captures of the handler's own filter.
     case reading(Reading)
     case document(Document)
+    case action(alert: Document, arguments: Document)
 }
 
 /// A message as handlers see it: its members, written once for all handlers.

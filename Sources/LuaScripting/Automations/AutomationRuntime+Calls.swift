@@ -19,10 +19,15 @@ extension AutomationRuntime {
     }
 
     /// Calls a handler as its mode says.
-    func call(_ automation: Automation, _ number: Int, _ arguments: CallArguments, captures: [(name: String, value: String)]) {
+    ///
+    /// - Parameter ownKey: keeps calls apart where the handler names no captures for it.
+    func call(
+        _ automation: Automation, _ number: Int, _ arguments: CallArguments, captures: [(name: String, value: String)],
+        key ownKey: String = ""
+    ) {
         guard mayRun(automation) else { return }
         let handler = automation.handlers[number]
-        let key = handler.key.isEmpty ? "" : Self.key(handler.key, captures)
+        let key = handler.key.isEmpty ? ownKey : Self.key(handler.key, captures)
         let waiting = automation.byKey.isEmpty ? [] : automation.byKey[Automation.RunKey(handler: number, key: key)] ?? []
         if !waiting.isEmpty {
             switch handler.mode {
@@ -66,6 +71,9 @@ extension AutomationRuntime {
                 case .none: break
                 case .reading(let reading): reading.write(writer, captures: captures, world: world)
                 case .document(let document): writer.value(document)
+                case .action(let alert, let arguments):
+                    writer.value(alert)
+                    writer.value(arguments)
                 }
             }
         }

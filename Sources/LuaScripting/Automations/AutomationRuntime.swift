@@ -87,21 +87,7 @@ public final class AutomationRuntime: ScriptRuntime {
     }
 
     private func start(_ automation: Automation, _ reason: String) -> ScriptFault? {
-        define(automation)
-        automation.isLoading = true
-        var failure: LuaFailure?
-        do throws(LuaFailure) {
-            try automation.lua.load(automation.text, name: automation.file)
-        } catch {
-            failure = error
-        }
-        automation.isLoading = false
-        if failure == nil, let other = automations.first(where: { $0 !== automation && $0.name == automation.name }) {
-            failure = LuaFailure(
-                file: automation.file, line: 1,
-                message: "automations' names must be unique: '\(automation.name)' is the one of \(other.file)")
-        }
-        if let failure {
+        if let failure = read(automation) {
             automation.hasFailed = true
             automation.handlers = []
             let fault = ScriptFault(failure)
@@ -113,6 +99,37 @@ public final class AutomationRuntime: ScriptRuntime {
         startClocks(automation)
         callAll(automation, .document(.string(reason))) { if case .start = $0 { true } else { false } }
         return nil
+    }
+
+    /// Runs the file itself, which registers handlers.
+    private func read(_ automation: Automation) -> LuaFailure? {
+        define(automation)
+        automation.isLoading = true
+        defer { automation.isLoading = false }
+        do throws(LuaFailure) {
+            try automation.lua.load(automation.text, name: automation.file)
+        } catch {
+            return error
+        }
+        guard let other = automations.first(where: { $0 !== automation && $0.name == automation.name }) else { return nil }
+        return LuaFailure(
+            file: automation.file, line: 1,
+            message: "automations' names must be unique: '\(automation.name)' is the one of \(other.file)")
+    }
+
+    /// Reads scripts as they would be loaded, and starts none: what they offer to rules, and what is wrong with them.
+    public static func examine(
+        _ files: [(file: String, text: String)], settings: AutomationSettings = AutomationSettings()
+    ) -> (offers: [ScriptOffer], faults: [ScriptFault]) {
+        let runtime = AutomationRuntime(settings: settings)
+        var faults: [ScriptFault] = []
+        let offers = files.sorted { $0.file.utf8.lexicographicallyPrecedes($1.file.utf8) }.map { file, text in
+            let automation = Automation(file: file, text: text, settings: settings)
+            let failure = runtime.read(automation)
+            if let failure { faults.append(ScriptFault(failure)) } else { runtime.automations.append(automation) }
+            return ScriptOffer(name: automation.name, file: file, actions: failure == nil ? automation.actions : nil)
+        }
+        return (offers, faults)
     }
 
     /// State and durable timers, under the name that the script has given itself.
@@ -210,7 +227,7 @@ public final class AutomationRuntime: ScriptRuntime {
         case .reading(let topic, let payload, let isRetained): take(topic, payload, isRetained)
         case .transition(let transition): take(transition)
         case .answer(let request, let failure): answer(request, failure)
-        case .action(let name, let function, let alert): act(name, function, alert)
+        case .action(let name, let function, let alert, let arguments): act(name, function, alert, arguments)
         }
     }
 
@@ -257,19 +274,20 @@ public final class AutomationRuntime: ScriptRuntime {
         }
     }
 
-    private func act(_ name: String, _ function: String, _ alert: AlertRecord) {
-        guard let automation = automations.first(where: { $0.name == name }), !automation.hasFailed else {
-            let fault = ScriptFault(
-                file: "", line: 0, message: "an action of \(alert.rule) wants '\(name).\(function)', and there is no automation '\(name)'",
-                limit: nil)
-            effects.append(ScriptEffect(at: now, automation: name, .fault(fault)))
-            return
+    /// Calls what a rule's action names. What cannot be called is a fault of nobody's but told as one, and does not count against the script.
+    private func act(_ name: String, _ function: String, _ alert: AlertRecord, _ arguments: Document) {
+        func refuse(_ reason: String, file: String = "") {
+            let message = "an action of \(alert.rule) was not run, '\(name).\(function)': \(reason)"
+            effects.append(ScriptEffect(at: now, automation: name, .fault(ScriptFault(file: file, line: 0, message: message, limit: nil))))
         }
-        guard mayRun(automation) else { return }
-        let run = newRun(nil, "", [])
-        execute(run, of: automation) { () throws(LuaFailure) in
-            try automation.lua.start(global: function) { $0.value(alert.scriptDocument) }
+        guard let automation = automations.first(where: { $0.name == name }) else { return refuse("there is no automation '\(name)'") }
+        if automation.hasFailed { return refuse("the automation could not be loaded", file: automation.file) }
+        if let end = automation.disabledUntil { return refuse("the automation is disabled until \(end)", file: automation.file) }
+        guard let number = automation.handlers.firstIndex(where: { if case .action(function) = $0.trigger { true } else { false } }) else {
+            return refuse("the automation offers no action '\(function)'", file: automation.file)
         }
+        let labels = alert.labels.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
+        call(automation, number, .action(alert: alert.scriptDocument, arguments: arguments), captures: labels, key: alert.id)
     }
 
     /// Calls every handler of a script with the trigger.
@@ -301,17 +319,5 @@ extension ScriptFault {
     init(_ failure: LuaFailure) {
         self.init(
             file: failure.file, line: failure.line, message: failure.message, limit: failure.limit?.rawValue, traceback: failure.traceback)
-    }
-}
-
-extension AlertRecord {
-    /// The table that handlers get.
-    var scriptDocument: Document {
-        [
-            "alertname": .string(rule.alert), "group": .string(rule.group), "state": .string(state.rawValue), "labels": Document(labels),
-            "annotations": Document(annotations), "value": value, "level": Document(level), "id": .string(id),
-            "device": Document(device), "active_at": .instant(activeAt), "changed_at": .instant(changedAt),
-            "reason": .string(reason.rawValue),
-        ]
     }
 }

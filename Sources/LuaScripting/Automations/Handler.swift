@@ -11,6 +11,8 @@ struct Handler {
         case start, stop
         /// What `schedule` kept until it was due.
         case schedule(name: String)
+        /// What the `actions` of a rule name.
+        case action(name: String)
     }
     /// What happens when it is called again while a call of the same key still waits.
     enum Mode: String, CaseIterable {

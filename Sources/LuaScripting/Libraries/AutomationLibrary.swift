@@ -22,6 +22,14 @@ extension AutomationRuntime {
             guard let name = call[1].text else { return .raise("wants the name that 'schedule' is given") }
             return Self.add(.schedule(name: name), call[2], call[3], captures: [], automation)
         }
+        method(automation, "action") { automation, call in
+            guard let name = call[1].text, Self.isName(name) else {
+                return .raise("wants the action's name first: letters, digits, '-' and '_'")
+            }
+            guard !automation.actions.contains(name) else { return .raise("there is an action '\(name)' already") }
+            // Nothing of what rules want is dropped, unless the script says so: calls for one alert stand in line.
+            return Self.add(.action(name: name), call[2], call[3], captures: [], automation, mode: .queued)
+        }
         method(automation, "every") { automation, call in Self.addEvery(automation, call, from: 1) }
         method(automation, "cron") { automation, call in Self.addCron(automation, call, from: 1) }
         define(automation, "every", takesFunctions: true) { _, automation, call in Self.addEvery(automation, call, from: 0) }
@@ -85,10 +93,11 @@ extension AutomationRuntime {
     }
 
     private static func add(
-        _ trigger: Handler.Trigger, _ function: LuaValue, _ options: LuaValue, captures: [String], _ automation: Automation
+        _ trigger: Handler.Trigger, _ function: LuaValue, _ options: LuaValue, captures: [String], _ automation: Automation,
+        mode: Handler.Mode = .single
     ) -> LuaAnswer {
         guard let function = function.function else { return .raise("wants a function") }
-        var handler = Handler(trigger: trigger, function: function)
+        var handler = Handler(trigger: trigger, function: function, mode: mode)
         guard let members = options.isNone ? [] : options.members else { return .raise("the options must be a table") }
         for option in members {
             if let mistake = set(option, of: &handler, captures) { return .raise(mistake) }

@@ -150,14 +150,6 @@ public final class LuaState {
         return try waiting(status, thread)
     }
 
-    /// The same for a global function by name.
-    public func start(global name: String, _ write: (LuaWriter) -> Void) throws(LuaFailure) -> LuaThread? {
-        begin(write)
-        var thread: Int32 = 0
-        let status = sandbox_call_named(sandbox, 0, name, false, true, &thread)
-        return try waiting(status, thread)
-    }
-
     /// Goes on with a handler that waited; what is written is what its wait gives.
     public func resume(_ thread: LuaThread, _ write: (LuaWriter) -> Void = { _ in }) throws(LuaFailure) -> LuaThread? {
         begin(write)

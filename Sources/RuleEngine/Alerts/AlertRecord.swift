@@ -12,22 +12,6 @@ public enum TransitionReason: String, Sendable {
     case ruleChanged = "rule changed", ruleRemoved = "rule removed", deviceRemoved = "device removed"
 }
 
-/// A message that a rule's `actions` publish at a transition; carried out after the transition is stored, with the same id when it is repeated after a crash.
-public struct PublishRequest: Sendable, Equatable {
-    public var id: String
-    public var topic: String
-    public var payload: String
-    public var qos: UInt8
-    public var retain: Bool
-    public init(id: String, topic: String, payload: String, qos: UInt8, retain: Bool) {
-        self.id = id
-        self.topic = topic
-        self.payload = payload
-        self.qos = qos
-        self.retain = retain
-    }
-}
-
 /// One episode of an alert instance, as it is stored: `alerts` in the state store, the item of `GET /api/v1/alerts`.
 public struct AlertRecord: Sendable, Equatable {
     /// Stable for the instance; `activeAt` tells episodes apart.
@@ -65,7 +49,7 @@ public struct AlertRecord: Sendable, Equatable {
     /// Of a rule with `event: true`: sent once, never resolved.
     public var isOccurrence: Bool
     /// Actions of the last transition that are not known to have been carried out.
-    public var pendingActions: [PublishRequest] = []
+    public var pendingActions: [ActionRequest] = []
 
     public init(
         id: String, rule: RuleIdentity, key: [String], activeAt: Instant, ordinal: Int64, transition: Int64, labels: [String: String],

@@ -64,19 +64,6 @@ extension AlertRecord {
             isShadow: document["shadow"]?.bool ?? false, device: document["device"]?.string,
             fields: document["fields"] ?? .emptyObject, isOccurrence: document["occurrence"]?.bool ?? false)
         instanceTime = instant("instanceTime")
-        pendingActions = (document["pendingActions"]?.array ?? []).compactMap(PublishRequest.init)
-    }
-}
-
-extension PublishRequest {
-    var document: Document {
-        ["id": .string(id), "topic": .string(topic), "payload": .string(payload), "qos": .int(Int64(qos)), "retain": .bool(retain)]
-    }
-
-    init?(_ document: Document) {
-        guard let id = document["id"]?.string, let topic = document["topic"]?.string, let payload = document["payload"]?.string,
-            let qos = document["qos"]?.int.flatMap(UInt8.init(exactly:)), let retain = document["retain"]?.bool
-        else { return nil }
-        self.init(id: id, topic: topic, payload: payload, qos: qos, retain: retain)
+        pendingActions = (document["pendingActions"]?.array ?? []).compactMap(ActionRequest.init)
     }
 }

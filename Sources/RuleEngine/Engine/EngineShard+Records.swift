@@ -61,10 +61,39 @@ extension EngineShard {
         guard !record.isShadow else { return }
         let actions = change == .fired ? rule.texts.firingActions : change == .resolved ? rule.texts.resolvedActions : []
         for (place, action) in actions.enumerated() {
-            record.pendingActions.append(
+            let id = "\(record.episode)-\(record.transition)-a\(place)"
+            record.pendingActions.append(request(action, id, rule, source, subject, record))
+        }
+    }
+
+    private func request(
+        _ action: RulePlan.ActionPlan, _ id: String, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ record: AlertRecord
+    ) -> ActionRequest {
+        switch action {
+        case .publish(let topic, let payload, let qos, let retain):
+            .publish(
                 PublishRequest(
-                    id: "\(record.episode)-\(record.transition)-a\(place)", topic: render(action.topic, rule, source, subject, record),
-                    payload: render(action.payload, rule, source, subject, record), qos: action.qos, retain: action.retain))
+                    id: id, topic: render(topic, rule, source, subject, record), payload: render(payload, rule, source, subject, record),
+                    qos: qos, retain: retain))
+        case .call(let function, let arguments):
+            .call(CallRequest(id: id, function: function, arguments: render(arguments, rule, source, subject, record)))
+        }
+    }
+
+    private func render(
+        _ argument: RulePlan.ArgumentPlan, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ record: AlertRecord
+    ) -> Document {
+        switch argument {
+        case .constant(let document): return document
+        case .value(let program, let extras):
+            loadTextExtras(extras, source, subject, record)
+            if case .value(let value) = program.evaluate(frame) { return Document(value) }
+            context.counters.templateFailures &+= 1
+            return .null
+        case .text(let template): return .string(render(template, rule, source, subject, record))
+        case .list(let items): return .array(items.map { render($0, rule, source, subject, record) })
+        case .object(let members):
+            return .object(members.map { .init($0.name, render($0.value, rule, source, subject, record)) })
         }
     }
 

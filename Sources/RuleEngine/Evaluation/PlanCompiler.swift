@@ -109,9 +109,30 @@ struct RuleCompiler {
         return TemplatePlan(parts: parts)
     }
 
-    private func action(_ action: PublishAction) -> RulePlan.ActionPlan? {
-        guard let topic = template(action.topic), let payload = template(action.payload) else { return nil }
-        return RulePlan.ActionPlan(topic: topic, payload: payload, qos: action.qos, retain: action.retain)
+    private func action(_ action: RuleAction) -> RulePlan.ActionPlan? {
+        switch action {
+        case .publish(let publish):
+            guard let topic = template(publish.topic), let payload = template(publish.payload) else { return nil }
+            return .publish(topic: topic, payload: payload, qos: publish.qos, retain: publish.retain)
+        case .call(let call): return members(call.arguments).map { .call(call.function, arguments: $0) }
+        }
+    }
+
+    private func members(_ arguments: [NamedArgument]) -> RulePlan.ArgumentPlan? {
+        let plans = arguments.compactMap { named in argument(named.value).map { (name: named.name, value: $0) } }
+        return plans.count == arguments.count ? .object(plans) : nil
+    }
+
+    private func argument(_ argument: ArgumentTemplate) -> RulePlan.ArgumentPlan? {
+        switch argument {
+        case .constant(let document): return .constant(document)
+        case .value(let expression): return scope.compile(expression).map { .value($0, extras: scope.source.reach($0).extras) }
+        case .text(let template): return self.template(template).map { .text($0) }
+        case .list(let items):
+            let plans = items.compactMap { self.argument($0) }
+            return plans.count == items.count ? .list(plans) : nil
+        case .object(let named): return members(named)
+        }
     }
 
     /// What is remembered between readings is right only where all of them come.

@@ -250,11 +250,17 @@ final class RulePlan: Sendable {
         var resolvedActions: [ActionPlan] = []
     }
 
-    struct ActionPlan: Sendable {
-        var topic: TemplatePlan
-        var payload: TemplatePlan
-        var qos: UInt8
-        var retain: Bool
+    enum ActionPlan: Sendable {
+        case publish(topic: TemplatePlan, payload: TemplatePlan, qos: UInt8, retain: Bool)
+        case call(ActionFunction, arguments: ArgumentPlan)
+    }
+
+    indirect enum ArgumentPlan: Sendable {
+        case constant(Document)
+        case value(Program, extras: [Int32])
+        case text(TemplatePlan)
+        case list([ArgumentPlan])
+        case object([(name: String, value: ArgumentPlan)])
     }
 
     /// The comparison of an age turns when the age reaches a limit, or one nanosecond later.

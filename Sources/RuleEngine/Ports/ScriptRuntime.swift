@@ -6,7 +6,7 @@ public enum ScriptInput: Sendable {
     /// What became of a request that a script made (`ScriptEffect.Kind.setConfig`). Nil: it went well.
     case answer(request: Int64, failure: String?)
     /// An action of a rule: a function of an automation, with the alert that it belongs to.
-    case action(automation: String, function: String, alert: AlertRecord)
+    case action(automation: String, function: String, alert: AlertRecord, arguments: Document)
 }
 
 /// Why a script, or one of its handlers, ended before its time.

@@ -76,20 +76,6 @@ public struct MissingPolicy: Hashable, Sendable {
     }
 }
 
-/// `publish` of a rule's `actions`.
-public struct PublishAction: Sendable {
-    public var topic: Template
-    public var payload: Template
-    public var qos: UInt8
-    public var retain: Bool
-    public init(topic: Template, payload: Template, qos: UInt8 = 0, retain: Bool = false) {
-        self.topic = topic
-        self.payload = payload
-        self.qos = qos
-        self.retain = retain
-    }
-}
-
 /// A named text of a rule: a label or an annotation.
 public struct NamedTemplate: Sendable {
     public var name: String
@@ -137,8 +123,8 @@ public struct Rule: Sendable {
     public var annotations: [NamedTemplate]
     public var isEvent: Bool
     public var limit: Int?
-    public var firingActions: [PublishAction]
-    public var resolvedActions: [PublishAction]
+    public var firingActions: [RuleAction]
+    public var resolvedActions: [RuleAction]
     public var mode: Mode
     public var isEnabled: Bool
     /// The YAML text of the rule, as it stands in its file.

@@ -264,6 +264,7 @@ private struct TestRun {
                 if let scripts {
                     scripts.stage.take(transition.alert)
                     scripts.apply(.transition(transition), at: now)
+                    scripts.act(transition.alert, at: now)
                 }
             }
         }

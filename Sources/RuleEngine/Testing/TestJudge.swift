@@ -7,7 +7,7 @@ struct TestJudge {
 
     mutating func take(_ transition: AlertTransition) {
         let alert = transition.alert
-        for action in alert.pendingActions { published.append((alert.changedAt, action)) }
+        for case .publish(let request) in alert.pendingActions { published.append((alert.changedAt, request)) }
         if alert.isOccurrence { occurrences.append(alert) } else { alerts[alert.id] = alert }
     }
 

@@ -46,6 +46,14 @@ final class TestScripts {
         settle(at: instant)
     }
 
+    /// Calls what the rule's actions name of scripts.
+    func act(_ alert: AlertRecord, at instant: Instant) {
+        for case .call(let call) in alert.pendingActions {
+            guard case .script(let automation, let function) = call.function else { continue }
+            apply(.action(automation: automation, function: function, alert: alert, arguments: call.arguments), at: instant)
+        }
+    }
+
     /// Runs what is due at `instant`.
     func advance(to instant: Instant) {
         while runtime.advance(to: instant, most: 1000) { settle(at: instant) }

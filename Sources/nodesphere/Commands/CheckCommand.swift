@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Logging
+import LuaScripting
 import RuleEngine
 import RuleLanguage
 
@@ -24,6 +25,7 @@ struct CheckCommand: ParsableCommand {
         let installed = InstalledPlugins.load(
             configuration, http: NoNetwork(), publisher: nil, logger: Logger(label: "plugins") { _ in SwiftLogNoOpLogHandler() })
         var plugins = PluginCheck()
+        var automations: [(file: String, text: String)] = []
         if paths.isEmpty { plugins.add(installed) }
         for path in wanted(configuration) {
             var isFolder: ObjCBool = false
@@ -37,18 +39,33 @@ struct CheckCommand: ParsableCommand {
                 let (sources, found) = RuleFolder(path).read()
                 rules += sources
                 diagnostics += found
+                automations += AutomationFiles.read(rulesPath: path)
             } else {
                 let (source, found) = RuleFolder.readFile(path)
                 diagnostics += found
                 if let source { if Self.isNotificationFile(source) { notifications.append(source) } else { rules.append(source) } }
             }
         }
-        diagnostics +=
-            RuleReader.plan(files: rules, storeGroups: [], surroundings: configuration.surroundings, plugins: installed).1
+        let (plan, found) = RuleReader.plan(files: rules, storeGroups: [], surroundings: configuration.surroundings, plugins: installed)
+        diagnostics += found + Self.check(automations, plan?.catalog, configuration)
         for file in notifications { diagnostics += installed.notificationReader.read(file).diagnostics }
         diagnostics += plugins.diagnostics
-        report(diagnostics.inOrder, rules, notifications, plugins)
+        let scripts = automations.map { RuleLoader.Source(name: $0.file, bytes: Array($0.text.utf8)) }
+        report(diagnostics.inOrder, rules, notifications, plugins, scripts)
         if diagnostics.hasErrors { throw Ending(1) }
+    }
+
+    /// What is wrong with automations, and what rules want of them in vain; nothing where none are looked at.
+    private static func check(
+        _ automations: [(file: String, text: String)], _ rules: RuleCatalog?, _ configuration: ServerConfiguration
+    ) -> [Diagnostic] {
+        guard !automations.isEmpty else { return [] }
+        var settings = AutomationSettings()
+        settings.surroundings = configuration.surroundings
+        let (offers, faults) = AutomationRuntime.examine(automations, settings: settings)
+        return faults.map { fault in
+            Diagnostic(code: "automation", fault.message, at: SourceLocation(file: fault.file, line: max(1, fault.line), column: 1))
+        } + (rules?.unknownScripts(among: offers, severity: .error) ?? [])
     }
 
     private func wanted(_ configuration: ServerConfiguration) -> [String] {
@@ -64,18 +81,20 @@ struct CheckCommand: ParsableCommand {
     }
 
     private func report(
-        _ diagnostics: [Diagnostic], _ rules: [RuleLoader.Source], _ notifications: [RuleLoader.Source], _ plugins: PluginCheck
+        _ diagnostics: [Diagnostic], _ rules: [RuleLoader.Source], _ notifications: [RuleLoader.Source], _ plugins: PluginCheck,
+        _ automations: [RuleLoader.Source]
     ) {
         if json {
             Output.result(Document.array(diagnostics.map(\.document)).json)
             return
         }
-        let renderer = DiagnosticRenderer(sources: rules + notifications + plugins.sources)
+        let renderer = DiagnosticRenderer(sources: rules + notifications + plugins.sources + automations)
         for diagnostic in diagnostics { Output.talk(renderer.render(diagnostic)) }
         let errors = diagnostics.count { $0.severity == .error }, warnings = diagnostics.count - errors
         let files =
             "\(rules.count) rule \(rules.count == 1 ? "file" : "files")"
             + (notifications.isEmpty ? "" : " and \(notifications.count) for notifications")
+            + (automations.isEmpty ? "" : " and \(automations.count) \(automations.count == 1 ? "automation" : "automations")")
             + (plugins.count == 0 ? "" : " and \(plugins.count) \(plugins.count == 1 ? "plugin" : "plugins")")
         let found =
             errors + warnings == 0

@@ -18,7 +18,10 @@ struct PluginDraft {
             case .action: Self.action(identifier)
             }
         files = [
-            ("plugin.yaml", "name: \(name)\nversion: 0.1.0\ndescription: \"\(name), a \(kind.rawValue)\"\n" + manifest), ("init.lua", code),
+            (
+                "plugin.yaml",
+                "name: \(name)\nversion: 0.1.0\ndescription: \"\(name), \(kind == .action ? "an" : "a") \(kind.rawValue)\"\n" + manifest
+            ), ("init.lua", code),
             ("\(name).test.yaml", test),
         ]
     }

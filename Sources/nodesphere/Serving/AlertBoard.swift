@@ -24,12 +24,14 @@ final class AlertBoard: Sendable {
         }
     }
 
-    func actionsDone(of record: AlertRecord) -> AlertRecord? {
+    /// Changes what is known of an action of an alert's last transition (nil: it is done), and gives what is to be stored. Nil when that transition
+    /// is not the last one any more: then nothing of its actions is stored.
+    func amend(_ action: ActionRequest.ID, of record: AlertRecord, to next: ActionRequest?) -> AlertRecord? {
         alerts.withLock { alerts in
-            guard var current = alerts[record.storageID], current.episode == record.episode, current.transition == record.transition else {
-                return nil
-            }
-            current.pendingActions = []
+            guard var current = alerts[record.storageID], current.episode == record.episode, current.transition == record.transition,
+                let place = current.pendingActions.firstIndex(where: { $0.id == action })
+            else { return nil }
+            if let next { current.pendingActions[place] = next } else { current.pendingActions.remove(at: place) }
             alerts[record.storageID] = current
             return current
         }

@@ -9,6 +9,9 @@ struct CommitWork: Sendable {
     var transitions: [AlertTransition] = []
     var writes: [StateWrite] = []
     var messages: [ScheduledMessage] = []
+    /// A write that rests on what is stored by then: asked for when everything before it is committed, and written before the transitions of its
+    /// own group, so that it never takes the place of a later decision.
+    var amendment: (@Sendable () -> StateWrite?)?
     /// Of the input that caused it, in the journal: that comes first.
     var journaled: UInt64?
     /// Called once, after the writes are durable.
@@ -27,6 +30,11 @@ struct CommitWork: Sendable {
 
     init(writes: [StateWrite], completion: (@Sendable () -> Void)? = nil) {
         self.writes = writes
+        self.completion = completion
+    }
+
+    init(amendment: @escaping @Sendable () -> StateWrite?, completion: (@Sendable () -> Void)? = nil) {
+        self.amendment = amendment
         self.completion = completion
     }
 
@@ -75,12 +83,16 @@ final class CommitQueue: Sendable {
     var times: CommitTimes { seconds.withLock { $0 } }
 
     /// Takes work in; to be called under the lock under which it was decided, so that order is kept.
-    func add(_ work: CommitWork) {
+    func add(_ work: CommitWork) { _ = admit(work) }
+
+    /// The same; false when the queue is closed, so that nothing becomes of it.
+    func admit(_ work: CommitWork) -> Bool {
         let isClosed = state.withLock { state in
             if !state.isClosed { state.waiting.append(work) }
             return state.isClosed
         }
         if !isClosed { ring.yield() }
+        return !isClosed
     }
 
     /// Waits until everything that was added before is durable.
@@ -110,7 +122,7 @@ final class CommitQueue: Sendable {
             }
             guard !group.isEmpty else { return }
             if let position = group.compactMap(\.journaled).max() { await journal?.durable(position) }
-            await commit(group.flatMap(\.writes))
+            await commit(group.compactMap { $0.amendment?() } + group.flatMap(\.writes))
             state.withLock { $0.underWay = 0 }
             for work in group { work.completion?() }
             await committed(group)

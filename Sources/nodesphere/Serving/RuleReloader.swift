@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import LuaScripting
 import RuleEngine
 import RuleLanguage
 
@@ -46,6 +47,11 @@ struct RuleReader: Sendable {
     {
         let (plan, ruleDiagnostics) = Self.plan(files: files, storeGroups: storeGroups, surroundings: surroundings, plugins: plugins)
         var diagnostics = ruleDiagnostics
+        if let plan, plan.catalog.callsScripts {
+            // A warning, since automations come and go without the rules.
+            let (offers, _) = AutomationRuntime.examine(AutomationFiles.read(rulesPath: rulesPath))
+            diagnostics += plan.catalog.unknownScripts(among: offers, severity: .warning)
+        }
         var configuration: NotificationConfiguration? = .logOnly
         if let file {
             let (read, found) = plugins.notificationReader.read(file)

@@ -62,6 +62,11 @@ final class ScriptHost: @unchecked Sendable {
 
     func add(_ input: ScriptInput) { put { if !texts.isEmpty { line.append(.input(input)) } } }
 
+    /// Calls a function that an action of a rule names; also where there are no scripts, for that has to be told.
+    func call(_ automation: String, _ function: String, _ alert: AlertRecord, _ arguments: Document) {
+        put { line.append(.input(.action(automation: automation, function: function, alert: alert, arguments: arguments))) }
+    }
+
     /// Takes the files that differ from those that run.
     func load(_ files: [(file: String, text: String)], reason: String) {
         put {
@@ -85,6 +90,8 @@ final class ScriptHost: @unchecked Sendable {
     func stop() {
         condition.lock()
         isStopped = true
+        // What was handed over counts as carried out.
+        line.removeAll { if case .input(.action) = $0 { false } else { true } }
         condition.broadcast()
         while !hasEnded { condition.wait() }
         condition.unlock()
@@ -126,7 +133,7 @@ final class ScriptHost: @unchecked Sendable {
     private func next() -> Item?? {
         condition.lock()
         defer { condition.unlock() }
-        while !isStopped {
+        while !isStopped || !line.isEmpty {
             if !line.isEmpty {
                 let item = line.removeFirst()
                 if case .batch(let batch) = item { waitingReadings -= batch.count }

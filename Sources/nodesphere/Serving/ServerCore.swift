@@ -239,7 +239,8 @@ struct ServerCore: Service {
         }
         return Running(
             host: host, board: board, queue: queue, outbox: outbox, events: events,
-            actions: ActionRunner(publisher: publisher, board: board, queue: queue, logger: logger),
+            actions: ActionRunner(
+                publisher: publisher, scripts: scripts, plugins: plugins.set, board: board, queue: queue, logger: logger),
             consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, scripts: scripts,
             scriptEffects: scriptEffects, routesEffects: effects,
             resubscribe: { for await _ in resubscribe { await subscribe(latestRules.withLock { $0 }) } },
@@ -388,7 +389,6 @@ struct ServerCore: Service {
             let telling = Task { await events?.run() }
             let publishing = Task { await running.publisher.run() }
             let consuming = Task { await scheduler.run(running.consumer) }
-            let acting = Task { await running.actions.runAll() }
             inputs.addTask { await host.asker.run(host) }
             let automating = Task {
                 await running.scriptEffects.run(
@@ -396,6 +396,8 @@ struct ServerCore: Service {
             }
             running.scripts.load(AutomationFiles.read(rulesPath: reader.rulesPath), reason: "start")
             running.scripts.start()
+            // Behind the scripts, which actions may call.
+            let acting = Task { await running.actions.runAll() }
             inputs.addTask { await running.resubscribe() }
             inputs.addTask { await running.source.run(ReadingFork(host: host, scripts: running.scripts)) }
             inputs.addTask { await followDirectory(running) }
@@ -414,6 +416,9 @@ struct ServerCore: Service {
             host.stopTimers()
             // The engine stands: the next start replays nothing. First, for what follows may have to be broken off.
             await running.checkpoints.take()
+            // Before the scripts, which they may call; what is left is carried out at the next start.
+            running.actions.close()
+            await finished(acting, within: .seconds(1))
             await stopScripts(running, automating)
             consuming.cancel()
             await consuming.value
@@ -424,7 +429,6 @@ struct ServerCore: Service {
             events?.close()
             await outgoing.value
             await telling.value
-            acting.cancel()
             publishing.cancel()
             await publishing.value
             host.journal?.close()
@@ -440,11 +444,22 @@ struct ServerCore: Service {
             }.start()
         }
         running.scriptEffects.close()
-        let limit = Task {
-            try? await Task.sleep(for: .seconds(2))
-            automating.cancel()
+        await finished(automating, within: .seconds(2))
+    }
+
+    /// Gives work that ends by itself a moment, then breaks it off.
+    private func finished(_ work: Task<Void, Never>, within limit: Duration) async {
+        let (over, end) = AsyncStream.makeStream(of: Void.self)
+        Task {
+            await work.value
+            end.finish()
         }
-        await automating.value
+        let limit = Task {
+            try? await Task.sleep(for: limit)
+            work.cancel()
+            end.finish()
+        }
+        for await _ in over {}
         limit.cancel()
     }
 

@@ -81,6 +81,9 @@ enum ServerMetrics {
                 Sample([("queue", "scripts")], server.scripts.counts.waitingReadings),
             ])
         scripts(&text, server)
+        text.family(
+            "nodesphere_actions_total", .counter, "Actions of rules by kind and what became of them.",
+            server.actions.counts.map { Sample([("kind", $0.key.kind.rawValue), ("outcome", $0.key.result.rawValue)], $0.value) })
         if let events = server.events?.counts {
             text.family(
                 "nodesphere_events_published_total", .counter, "Transitions handed to the exchange for integrations.",
