@@ -55,7 +55,11 @@ extension EngineShard {
     func loadExtras(_ extras: [Int32], _ source: SourceState, _ subject: Int32) {
         for place in extras where extraStamp[Int(place)] != occasion.stamp {
             extraStamp[Int(place)] = occasion.stamp
-            frame[firstExtraSlot + Int(place)] = value(of: source.plan.extras[Int(place)], source, subject)
+            let window = source.index.windowOfExtra[Int(place)]
+            frame[firstExtraSlot + Int(place)] =
+                window >= 0
+                ? Slot(source.windows[Int(subject)].value(of: Int(window), at: at))
+                : value(of: source.plan.extras[Int(place)], source, subject)
         }
     }
 

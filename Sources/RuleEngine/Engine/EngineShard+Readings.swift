@@ -61,13 +61,16 @@ extension EngineShard {
     /// Gives the windows what this reading says of their expressions. A sample is a number or a bool; without a result there is none.
     func sample(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?, from row: UnsafeMutablePointer<Slot>) {
         if source.index.readsDeviceOfReading { readingConfigRow = circumstance?.device.map { configRow(of: $0, in: source) } ?? 0 }
-        for (number, expression) in source.plan.sampled.enumerated() where isAnyCarried(expression.fields) {
-            beginOccasion(.liveReading, at: at)
-            occasion.fields = .all
-            frame.update(from: row, count: source.index.fieldCount)
-            loadExtras(expression.extras, source, subject)
-            let result = expression.program.number(frame)
-            endOccasion()
+        for number in source.plan.sampled.indices {
+            let field = Int(source.index.fieldOfSampled[number])
+            let result: Slot
+            if field >= 0 {
+                guard isCarried(field) else { continue }
+                result = row[field]
+            } else {
+                guard isAnyCarried(source.plan.sampled[number].fields) else { continue }
+                result = evaluate(source.plan.sampled[number], source, subject, row)
+            }
             let value: Double
             switch result.kind {
             case .double: value = Double(bitPattern: result.bits)
@@ -85,6 +88,17 @@ extension EngineShard {
                 Sample(at: readingAt, value: value), to: number, at: at, besideOthers: source.index.samplesStandTogether)
         }
         readingConfigRow = 0
+    }
+
+    private func evaluate(_ expression: SampledExpression, _ source: SourceState, _ subject: Int32, _ row: UnsafeMutablePointer<Slot>)
+        -> Slot
+    {
+        beginOccasion(.liveReading, at: at)
+        occasion.fields = .all
+        frame.update(from: row, count: source.index.fieldCount)
+        loadExtras(expression.extras, source, subject)
+        defer { endOccasion() }
+        return expression.program.number(frame)
     }
 
     /// A text, a list or an error where windows take a number is an error of the rules that look at them; there is no sample.

@@ -279,11 +279,9 @@ final class EngineShard {
                 if due > at, due < next { next = due }
             }
         }
-        if !rule.windows.isEmpty {
-            for place in rule.windows {
-                guard case .window(let window) = source.plan.extras[Int(place)].kind else { continue }
-                if let change = source.windows[Int(subject)].nextChange(of: window, after: at), change < next { next = change }
-            }
+        for place in rule.windows {
+            let window = Int(source.index.windowOfExtra[Int(place)])
+            if let change = source.windows[Int(subject)].nextChange(of: window, after: at), change < next { next = change }
         }
         for turn in rule.windowTurns {
             guard case .window(let window) = source.plan.extras[Int(turn.window)].kind, let limit = limit(of: turn) else { continue }

@@ -1,3 +1,5 @@
+import CEL
+
 /// Which rules of a source a reading concerns, in flat tables: read at every reading, written once.
 final class SourceIndex: @unchecked Sendable {
     // @unchecked: the tables are written in `init`, only read afterwards, and freed in `deinit`.
@@ -21,6 +23,10 @@ final class SourceIndex: @unchecked Sendable {
     let everyReading: Range<Int>
     let thresholds: UnsafeMutablePointer<Double>
     let thresholdRules: UnsafeMutablePointer<Int32>
+    /// For each of `SourcePlan.extras` the window that it is, or -1.
+    let windowOfExtra: UnsafeMutablePointer<Int32>
+    /// For each of `SourcePlan.sampled` the field that it is, where it is nothing else, or -1.
+    let fieldOfSampled: UnsafeMutablePointer<Int32>
 
     let readsEdges: Bool
     let hasAges: Bool
@@ -68,6 +74,13 @@ final class SourceIndex: @unchecked Sendable {
         thresholds.initialize(from: constants.map(\.value), count: constants.count)
         thresholdRules = .allocate(capacity: max(1, constants.count))
         thresholdRules.initialize(from: constants.map(\.rule), count: constants.count)
+        windowOfExtra = .allocate(capacity: max(1, plan.extras.count))
+        windowOfExtra.initialize(
+            from: plan.extras.map { if case .window(let window) = $0.kind { Int32(window) } else { -1 } }, count: plan.extras.count)
+        fieldOfSampled = .allocate(capacity: max(1, plan.sampled.count))
+        fieldOfSampled.initialize(
+            from: plan.sampled.map { Int32($0.program.bareSlot.flatMap { $0 < plan.fields.count ? $0 : nil } ?? -1) },
+            count: plan.sampled.count)
     }
 
     deinit {
@@ -75,5 +88,7 @@ final class SourceIndex: @unchecked Sendable {
         rules.deallocate()
         thresholds.deallocate()
         thresholdRules.deallocate()
+        windowOfExtra.deallocate()
+        fieldOfSampled.deallocate()
     }
 }
