@@ -5,6 +5,8 @@ public indirect enum CELType: Sendable, Hashable {
     case list(CELType)
     case map(CELType, CELType)
     case optional(CELType)
+    /// A map of the host with names as keys, of which the host is told those that expressions select. A field that it does not have is a missing name.
+    case record
     /// A type of the host or of an extension, by its name.
     case opaque(String)
 
@@ -16,7 +18,17 @@ public indirect enum CELType: Sendable, Hashable {
         case (.dyn, _), (_, .dyn): true
         case (.list(let a), .list(let b)), (.optional(let a), .optional(let b)): a.mayBe(b)
         case (.map(let a, let b), .map(let c, let d)): a.mayBe(c) && b.mayBe(d)
+        case (.record, .map(let key, _)), (.map(let key, _), .record): key.mayBe(.string)
         default: self == other
+        }
+    }
+
+    /// Whether it is a record, or holds some.
+    public var holdsRecords: Bool {
+        switch self {
+        case .record: true
+        case .list(let element), .optional(let element), .map(_, let element): element.holdsRecords
+        default: false
         }
     }
 
@@ -66,6 +78,7 @@ extension CELType: CustomStringConvertible {
         case .timestamp: "timestamp"
         case .duration: "duration"
         case .type: "type"
+        case .record: "record"
         case .list(let element): "list(\(element))"
         case .map(let key, let value): "map(\(key), \(value))"
         case .optional(let wrapped): "optional(\(wrapped))"

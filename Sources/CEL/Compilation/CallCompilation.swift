@@ -117,7 +117,14 @@ extension Compiler {
             mismatch(node.span, "no such overload: \(function.name)(\(types))")
             return .dyn
         }
-        return fitting.dropFirst().reduce(fitting[0].result) { $0.joined(with: $1.result) }
+        let result = fitting.dropFirst().reduce(fitting[0].result) { $0.joined(with: $1.result) }
+        // What picks from a list of records gives records.
+        guard arguments.first?.type == .list(.record) else { return result }
+        switch result {
+        case .list(.dyn): return .list(.record)
+        case .optional(.dyn): return .optional(.record)
+        default: return result
+        }
     }
 
     private mutating func hostFunction(_ name: String, isMember: Bool, _ nodes: [Expression.Node], _ node: Expression.Node) -> Compiled? {
@@ -142,7 +149,7 @@ extension Compiler {
                     do throws(FunctionFailure) {
                         return try overload.body(values)
                     } catch {
-                        throw Fault(.host, span, error.message)
+                        throw Fault(error.isMissing ? .missingName : .host, span, error.message)
                     }
                 }
                 throw Fault(noOverload: name, values.map(\.kind), span)

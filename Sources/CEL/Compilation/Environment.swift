@@ -152,7 +152,13 @@ public struct Function: Sendable {
 /// Why a host's function has no value for its arguments.
 public struct FunctionFailure: Error, Sendable {
     public var message: String
-    public init(_ message: String) { self.message = message }
+    /// Whether there is nothing to compute it of, which is as a name that is not there: no mistake.
+    public var isMissing: Bool
+
+    public init(_ message: String, isMissing: Bool = false) {
+        self.message = message
+        self.isMissing = isMissing
+    }
 }
 
 /// A macro that a host adds: it replaces a call by another piece of syntax.

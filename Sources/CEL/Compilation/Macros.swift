@@ -79,7 +79,17 @@ extension Compiler {
         let bodies = call.arguments[variables...].map { argument in (compile(argument), argument) }
         loop.weight = weight - before + 1
         scope.removeSubrange(depth...)
+        if range.type == .list(.record) { checkUse(of: second ?? first, call, variables) }
         return assemble(call, range: range, loop: loop, bodies, elementType: types.0, node)
+    }
+
+    /// What is said in a comprehension over records says something of each of them, or it is a mistake.
+    private mutating func checkUse(of name: String, _ call: Expression.Call, _ variables: Int) {
+        let bodies = call.arguments[variables...]
+        guard !bodies.contains(where: { Expression(source: source, root: $0).freeNames.contains(name) }), let body = bodies.last else { return }
+        report(
+            body.span, "unused-variable", "this is the same for every '\(name)', which it does not look at",
+            hint: "a field of one is \(name).field", severity: .warning)
     }
 
     /// Types of the variables: element, or key; with two variables index and element, or key and value.
@@ -88,6 +98,7 @@ extension Compiler {
         case .dyn: return (.dyn, .dyn)
         case .list(let element): return variables == 1 ? (element, .dyn) : (.int, element)
         case .map(let key, let value): return (key, value)
+        case .record: return (.string, .dyn)
         default:
             mismatch(receiver.span, "a comprehension goes over a list or a map, and this is a \(range)")
             return (.dyn, .dyn)

@@ -44,10 +44,13 @@ public protocol NameResolver {
     mutating func resolve(_ path: [PathElement], span: Span) -> NameResolution
     /// Functions of the host, asked before the language's own.
     mutating func call(_ call: HostCall) -> CallResolution
+    /// An expression selects a field by its name from a record, or from something that may be one; what is wrong with that.
+    mutating func select(_ field: String, isOfRecord: Bool, span: Span) -> CELDiagnostic?
 }
 
 extension NameResolver {
     public mutating func call(_ call: HostCall) -> CallResolution { .notMine }
+    public mutating func select(_ field: String, isOfRecord: Bool, span: Span) -> CELDiagnostic? { nil }
 }
 
 /// A resolver for expressions without names.

@@ -90,16 +90,20 @@ extension Compiler {
 
     private mutating func selectField(_ operand: Compiled, _ field: Expression.Field, _ node: Expression.Node) -> Compiled {
         var type = CELType.dyn
+        note(field.name, of: operand, field.span)
         switch operand.type {
-        case .dyn: break
+        case .dyn, .record: break
         case .map(let key, let value):
             if key.mayBe(.string) { type = value } else { mismatch(node.span, "a \(operand.type) has no field '\(field.name)'") }
         case .optional(let wrapped):
             if case .map(_, let value) = wrapped { type = .optional(value) } else { type = .optional(.dyn) }
+        case .list(.record): mismatch(node.span, "a list has no fields", hint: "its elements have: map(m, m.\(field.name))")
         default: mismatch(node.span, "a \(operand.type) has no fields")
         }
         guard field.isOptional else {
-            return Compiled(operation: SelectOperation(operand.operation, field: field.name, span: place(node.span)), type: type)
+            let isOfRecord = operand.type == .record
+            let operation = SelectOperation(operand.operation, field: field.name, isOfRecord: isOfRecord, span: place(node.span))
+            return Compiled(operation: operation, type: type)
         }
         if case .optional = type {} else { type = .optional(type) }
         let key = ConstantOperation(.string(field.name), strings: strings, span: place(field.span))
@@ -107,10 +111,26 @@ extension Compiler {
         return Compiled(operation: operation, type: type)
     }
 
+    /// Tells the host of a field that is selected from a record. What lost its type on the way may be one, too, unless it comes out of a record itself.
+    private mutating func note(_ field: String, of operand: Compiled, _ span: Span) {
+        let isOfRecord = operand.type == .record || operand.type == .optional(.record)
+        guard isOfRecord || operand.type == .dyn && !operand.operation.isInRecord else { return }
+        if let found = names.select(field, isOfRecord: isOfRecord, span: place(span)) { diagnostics.append(found) }
+    }
+
+    /// A record's field by a key in brackets, which has to be a name that is written there.
+    private mutating func noteKey(_ key: Compiled, of operand: Compiled, _ node: Expression.Node) {
+        guard case .index(_, let keyNode, _) = node.kind else { return }
+        if case .string(let name)? = key.constant { return note(name, of: operand, keyNode.span) }
+        guard operand.type == .record || operand.type == .optional(.record) else { return }
+        report(keyNode.span, "computed-field", "which field of a record is meant must be written there: r['name']")
+    }
+
     private mutating func index(_ operand: Compiled, _ key: Compiled, isOptional: Bool, _ node: Expression.Node) -> Compiled {
         var type = CELType.dyn
+        noteKey(key, of: operand, node)
         switch operand.type {
-        case .dyn: break
+        case .dyn, .record: break
         case .list(let element):
             type = element
             if key.type != .dyn, !key.type.isNumber { mismatch(node.span, "a list's index is a whole number, and this is a \(key.type)") }
@@ -119,6 +139,9 @@ extension Compiler {
         case .optional(.list(let element)): type = .optional(element)
         case .optional: type = .optional(.dyn)
         default: mismatch(node.span, "a \(operand.type) has no elements")
+        }
+        if !isOptional, operand.type == .record, case .string(let name)? = key.constant {
+            return Compiled(operation: SelectOperation(operand.operation, field: name, isOfRecord: true, span: place(node.span)), type: type)
         }
         guard isOptional else {
             return Compiled(operation: IndexOperation(operand.operation, key.operation, span: place(node.span)), type: type)
@@ -237,6 +260,7 @@ extension Compiler {
             return fault(.badArgument, "'has' takes a field selection", node.span)
         }
         let compiled = compile(operand)
+        note(field.name, of: compiled, field.span)
         return Compiled(operation: HasOperation(compiled.operation, field: field.name, span: place(node.span)), type: .bool)
     }
 
@@ -254,6 +278,7 @@ extension Compiler {
         }
         let between = chain.selections.dropFirst(answered.consumed).dropLast().map(\.node)
         let operand = select(from: answered.compiled, between[...])
+        note(field, of: operand, last.node.span)
         return Compiled(operation: HasOperation(operand.operation, field: field, span: place(node.span)), type: .bool)
     }
 

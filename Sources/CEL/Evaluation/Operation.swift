@@ -10,6 +10,9 @@ class Operation: @unchecked Sendable {
         throw Fault(.host, span, "not an operation")
     }
 
+    /// Whether it selects something in a record, where what is not there is a missing name.
+    var isInRecord: Bool { false }
+
     /// The value as a condition: anything but a bool is an error.
     func truth(_ frame: inout Frame) -> Program.Truth {
         do throws(Fault) {

@@ -5,15 +5,18 @@ final class SelectOperation: Operation, @unchecked Sendable {
     let hash: UInt64
     /// The variable that is selected from, -1 when it is something else.
     let local: Int
+    private let isOfRecord: Bool
 
-    init(_ operand: Operation, field: String, span: Span) {
+    init(_ operand: Operation, field: String, isOfRecord: Bool = false, span: Span) {
         self.operand = operand
         self.field = field
+        self.isOfRecord = isOfRecord || operand.isInRecord
         hash = field.withBytes { Bytes.hash($0) }
         local = (operand as? LocalOperation)?.index ?? -1
         super.init(span: span)
     }
 
+    override var isInRecord: Bool { isOfRecord }
     override var isScalar: Bool { local >= 0 }
     override var operands: [Operation] { [operand] }
 
@@ -35,7 +38,7 @@ final class SelectOperation: Operation, @unchecked Sendable {
         switch container {
         case .map(let map):
             guard let position = map.storage.position(of: field, hash: hash) else {
-                throw Fault(.noSuchKey, span, "no such key: \(field)")
+                throw isOfRecord ? Fault(.missingName, span, "it has no '\(field)'") : Fault(.noSuchKey, span, "no such key: \(field)")
             }
             return map.storage.value(position)
         case .optional(let optional):
@@ -97,6 +100,7 @@ final class IndexOperation: Operation, @unchecked Sendable {
             return .optional(try wrapped.element(at: key, span).map { OptionalValue($0) } ?? .none)
         }
         guard let element = try container.element(at: key, span) else {
+            if isInRecord { throw Fault(.missingName, span, "it has no such element") }
             if case .list(let elements) = container {
                 throw Fault(.indexOutOfRange, span, "index out of range: the list has \(elements.count) elements")
             }
@@ -105,6 +109,7 @@ final class IndexOperation: Operation, @unchecked Sendable {
         return element
     }
 
+    override var isInRecord: Bool { operand.isInRecord }
     override var operands: [Operation] { [operand, key] }
 }
 
@@ -147,7 +152,13 @@ final class HasOperation: Operation, @unchecked Sendable {
     }
 
     override func value(_ frame: inout Frame) throws(Fault) -> Value {
-        var container = try operand.value(&frame)
+        var container: Value
+        do throws(Fault) {
+            container = try operand.value(&frame)
+        } catch {
+            if operand.isInRecord, error.code == .missingName { return .bool(false) }
+            throw error
+        }
         if case .optional(let optional) = container {
             guard let wrapped = optional.wrapped else { return .bool(false) }
             container = wrapped

@@ -19,6 +19,7 @@ final class TraceOperation: Operation, @unchecked Sendable {
     }
 
     override var operands: [Operation] { [operation] }
+    override var isInRecord: Bool { operation.isInRecord }
     override func decidingComparison(_ frame: inout Frame) -> DecidingComparison? { operation.decidingComparison(&frame) }
 }
 

@@ -8,7 +8,11 @@ extension Engine {
         for place in Int(entry.first)..<Int(entry.first + entry.count) {
             let route = router.routes[place]
             let source = shards[Int(route.shard)].sources[Int(router.shapes[Int(route.shape)].source)]
-            guard source.plan.key.isLatest, source.lastReading == context.readings else { continue }
+            guard source.plan.key.isForOthers, source.lastReading == context.readings else { continue }
+            if source.members != nil {
+                found += shards[Int(route.shard)].evaluations(seeing: route.subject, in: source)
+                continue
+            }
             source.keys.withBytes(route.subject) { key in
                 for dependents in source.plan.dependents { for shard in shards { found += shard.evaluations(of: dependents, seeing: key) } }
             }

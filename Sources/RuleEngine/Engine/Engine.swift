@@ -209,7 +209,7 @@ public final class Engine {
         context.readings &+= 1
         hotRouter._withUnsafeGuaranteedRef { router in
             let entry = router.entry(of: topic)
-            var decoded: Int32 = -1, isDecodable = false, isSeenByLatest = false
+            var decoded: Int32 = -1, isDecodable = false, isSeenByOthers = false
             for place in Int(entry.first)..<Int(entry.first + entry.count) {
                 let route = router.routes[place]
                 let shape = router.shapes[Int(route.shape)]
@@ -224,10 +224,10 @@ public final class Engine {
                     router.shardTable[Int(route.shard)]._withUnsafeGuaranteedRef { shard in
                         shard.apply(route, shape, circumstance, decoder, decoder.content, isRetained: isRetained)
                     }
-                    if shape.isLatest { isSeenByLatest = true }
+                    if shape.isForOthers { isSeenByOthers = true }
                 }
             }
-            if isSeenByLatest { evaluateDependents(of: entry) }
+            if isSeenByOthers { evaluateDependents(of: entry) }
         }
     }
 
@@ -278,7 +278,9 @@ public final class Engine {
     private func removeDevice(_ id: String) {
         guard context.devices.removeValue(forKey: id) != nil || shards.contains(where: { $0.knows(device: id) }) else { return }
         end(shards.flatMap { shard in shard.alerts(ofDevice: id).map { (shard, $0, TransitionReason.deviceRemoved) } })
+        let evaluations = forgetMembers(ofDevice: id)
         for shard in shards { shard.forget(device: id) }
+        evaluate(evaluations.filter { shards[$0.shard].isKnown($0) }, .change)
     }
 
     /// Ends alerts in the order of (rule, instance).
@@ -339,6 +341,7 @@ public final class Engine {
         context.shards.replaceAll(with: shards.map(Unmanaged.passUnretained))
         router = TopicRouter(plan: plan, shards: shards)
         for (before, after) in zip(old, shards) { after.adopt(before, migration) }
+        adoptMembers(old, migration)
         if hasStarted {
             clock.removeAll()
             startClocks()
@@ -421,7 +424,7 @@ public final class Engine {
         var (total, last) = (state.evaluations, state.lastEvaluationAt)
         guard rule.everyNanoseconds == 0, rule.rule.isEnabled else { return (total, last) }
         for shard in shards {
-            let (count, lastAt) = shard.sources[Int(rule.source)].tally.readings(carrying: rule.fields)
+            let (count, lastAt) = shard.sources[Int(rule.source)].tally.readings(carrying: rule.countedFields)
             total &+= count
             last = max(last, lastAt)
         }

@@ -55,6 +55,7 @@ final class EngineContext {
         var evaluationErrors: UInt64 = 0
         var health = RuleActivity.Health.unknown
         var refused: UInt64 = 0
+        var refusedMembers: UInt64 = 0
         var evaluations: UInt64 = 0
         var lastEvaluationAt = Instant.distantPast
     }
@@ -100,9 +101,16 @@ final class EngineContext {
             if state.evaluationErrors > 0 { totals.evaluationErrors[name] = state.evaluationErrors }
             let refused = state.refused &+ (rule.rule.isEnabled ? refusedSubjects[Int(rule.source)] : 0)
             if refused > 0 { totals.refusedInstances[name] = refused }
+            if case let refused = refusedMembers(of: rule), refused > 0 { totals.refusedMembers[name] = refused }
             if let query = rule.query, queries[query].missed > 0 { totals.missedEvaluations[name] = queries[query].missed }
         }
         return totals
+    }
+
+    /// Readings of devices that could be no members of instances of a rule.
+    func refusedMembers(of rule: RulePlan) -> UInt64 {
+        let earlier = ruleStates[Int(rule.number)].refusedMembers
+        return rule.memberSource < 0 || !rule.rule.isEnabled ? earlier : earlier &+ refusedSubjects[Int(rule.memberSource)]
     }
 
     func slot(_ path: [FieldPath.Element], in document: Document?) -> Slot {

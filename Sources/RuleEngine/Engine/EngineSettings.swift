@@ -37,6 +37,8 @@ public struct EngineCounters: Sendable, Equatable {
     /// Of decoders of plugins: their last refusals, by name; how many there were stands in `undecodable` under `decoder NAME`.
     public var refusals: [String: DecoderRefusal] = [:]
     public var refusedInstances: [String: UInt64] = [:]
+    /// Readings of devices that could be no members any more, by rule.
+    public var refusedMembers: [String: UInt64] = [:]
     public var evaluationErrors: [String: UInt64] = [:]
     /// Instants of rules with `influx` that passed without a good answer.
     public var missedEvaluations: [String: UInt64] = [:]

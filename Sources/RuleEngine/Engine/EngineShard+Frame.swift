@@ -88,6 +88,7 @@ extension EngineShard {
             return Slot(durationNanoseconds: max(0, at - set))
         case .binding(let program): return result(of: program, frame)
         case .latest(let place, let field): return latest(place, field, source, subject)
+        case .members(let place): return members(place, source, subject)
         case .calendar(let place):
             source.calendarAnswers[place].refresh(source.plan.calendars[place], at: context.now)
             return Slot(source.calendarAnswers[place].isTrue)

@@ -68,8 +68,10 @@ extension EngineShard {
                 guard isCarried(field) else { continue }
                 result = row[field]
             } else {
-                guard isAnyCarried(source.plan.sampled[number].fields) else { continue }
-                result = evaluate(source.plan.sampled[number], source, subject, row)
+                let expression = source.plan.sampled[number]
+                // What members say now is no sample of a past instant.
+                guard expression.isOfMembers ? row != lateRow : isAnyCarried(expression.fields) else { continue }
+                result = evaluate(expression, source, subject, row)
             }
             let value: Double
             switch result.kind {
@@ -120,7 +122,10 @@ extension EngineShard {
 
     @inline(__always)
     func evaluateCandidates(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?, _ cause: EvaluationCause) {
-        if source.index.isOfLatest { (source.lastReading, source.lastSubject) = (context.readings, subject) }
+        if source.index.isSeenAcross {
+            (source.lastReading, source.lastSubject) = (context.readings, subject)
+            source.members?.change(subject)
+        }
         guard candidateCount > 0 else { return }
         if candidateCount > 1 { sortCandidates() }
         if source.index.readsDeviceOfReading { readingConfigRow = circumstance?.device.map { configRow(of: $0, in: source) } ?? 0 }
@@ -164,7 +169,7 @@ extension EngineShard {
     func countApart(_ source: SourceState) {
         for number in source.plan.rules {
             let rule = context.plan.rules[Int(number)]
-            guard rule.everyNanoseconds == 0, rule.fields.isEmpty || isAnyCarried(rule.fields) else { continue }
+            guard rule.everyNanoseconds == 0, rule.countedFields.isEmpty || isAnyCarried(rule.countedFields) else { continue }
             context.ruleStates[Int(number)].evaluations &+= 1
             context.ruleStates[Int(number)].lastEvaluationAt = context.now
         }

@@ -173,6 +173,10 @@ final class EngineShard {
         SourceState.keyBytes(key).withUnsafeBytes { bytes in
             let known = source.keys.find(bytes)
             if known >= 0 { return known }
+            guard source.members?.hasRoom(for: Array(bytes)) ?? true else {
+                context.refusedSubjects[Int(source.number)] &+= 1
+                return nil
+            }
             guard context.mayAddSubject(for: source) else { return nil }
             let subject = source.add(key: bytes, ordinal: context.nextSubjectOrdinal)
             context.nextSubjectOrdinal += 1
@@ -180,6 +184,7 @@ final class EngineShard {
             source.subjects[Int(subject)].lastBeat = context.now
             placeInConfigRow(source, subject)
             armSilence(source, subject)
+            armDeparture(source, subject)
             return subject
         }
     }
@@ -230,7 +235,7 @@ final class EngineShard {
 
     func forgetSilentSubjects() {
         let oldest = context.now + -context.bounds.forgetAfter.inNanoseconds
-        for source in sources where !source.plan.isOnClock && !source.plan.key.isLatest {
+        for source in sources where !source.plan.isOnClock && !source.plan.key.isForOthers {
             for subject in source.subjects.indices {
                 let head = source.subjects[subject]
                 if head.isKnown, head.activeAlerts == 0, head.lastBeat < oldest { forget(source, Int32(subject)) }
@@ -310,6 +315,7 @@ final class EngineShard {
 
     /// Whether a timer that was taken from the queue stands for something that happens at its instant. Where it is out of date, what it stood for gets another.
     func isCurrent(_ timer: Timer) -> Bool {
+        if timer.kind == .departure { return isDepartureDue(timer) }
         let key = TimerKey(rule: timer.rule, ordinal: timer.ordinal)
         let source = source(of: timer.rule)
         let isOfSubject = source.subjects[Int(timer.subject)].ordinal == timer.ordinal
@@ -339,12 +345,13 @@ final class EngineShard {
         case .instance:
             if isOfSubject { touch(source, timer.subject) }
             return isOfSubject && isInstanceDue(timer, source)
-        case .clock: return true
+        case .clock, .departure: return true
         }
     }
 
     /// Runs one timer that is due at `context.now`.
     func run(_ timer: Timer) {
+        if timer.kind == .departure { return runDeparture(timer) }
         let source = source(of: timer.rule)
         touch(source, timer.subject)
         switch timer.kind {
@@ -352,7 +359,7 @@ final class EngineShard {
         case .age, .turn: evaluate(timer.rule, source, timer.subject, .timer)
         case .silence: runSilence(timer, source)
         case .instance: runInstance(source, timer.subject)
-        case .clock: break
+        case .clock, .departure: break
         }
     }
 }

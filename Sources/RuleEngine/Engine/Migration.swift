@@ -45,7 +45,10 @@ struct Migration {
 extension EngineContext {
     /// Takes a new plan; counts of rules that go on are kept.
     func adopt(_ new: EvaluationPlan) {
-        for rule in plan.rules where rule.rule.isEnabled { ruleStates[Int(rule.number)].refused &+= refusedSubjects[Int(rule.source)] }
+        for rule in plan.rules where rule.rule.isEnabled {
+            ruleStates[Int(rule.number)].refused &+= refusedSubjects[Int(rule.source)]
+            ruleStates[Int(rule.number)].refusedMembers = refusedMembers(of: rule)
+        }
         let (old, before) = (plan, queries)
         let numbers = Dictionary(plan.rules.map { ($0.rule.identity, $0.number) }) { first, _ in first }
         var states: [RuleState] = []
@@ -88,11 +91,13 @@ extension EngineShard {
     /// Takes over subjects, last known values and alerts from the shard of the old plan.
     func adopt(_ old: EngineShard, _ migration: Migration) {
         for source in sources { fillVariables(of: source) }
-        for after in sources {
+        for after in sources where after.members == nil {
             // A source that goes on has its own values; a new one those of whatever heard the same filters.
             let same = old.sources.filter { $0.plan.key == after.plan.key }
             let before =
-                same.isEmpty ? old.sources.filter { $0.plan.key.by == after.plan.key.by && Self.shareFilters($0.plan, after.plan) } : same
+                same.isEmpty
+                ? old.sources.filter { $0.members == nil && $0.plan.key.by == after.plan.key.by && Self.shareFilters($0.plan, after.plan) }
+                : same
             for source in before { adopt(source, into: after, migration) }
             guard after.plan.rules.contains(where: { migration.isRekeyed[Int($0)] }) else { continue }
             for subject in after.known { after.subjects[Int(subject)].isUnevaluated = true }
@@ -104,38 +109,43 @@ extension EngineShard {
         }
     }
 
-    private static func shareFilters(_ left: SourcePlan, _ right: SourcePlan) -> Bool {
+    static func shareFilters(_ left: SourcePlan, _ right: SourcePlan) -> Bool {
         if left.isOnClock || right.isOnClock { return left.isOnClock && right.isOnClock }
         return left.key.subscriptions.contains { own in right.key.subscriptions.contains { $0.filter == own.filter } }
     }
 
     private func adopt(_ before: SourceState, into after: SourceState, _ migration: Migration) {
         let places = after.plan.fields.map { before.plan.fields.firstIndex(of: $0) }
-        for subject in before.known {
-            let count = context.counters.subjects
-            guard let target = self.subject(of: after, key: before.keyValues(subject)) else { continue }
-            let isNew = context.counters.subjects > count
-            let head = before.subjects[Int(subject)]
-            after.subjects[Int(target)].ordinal = isNew ? head.ordinal : min(after.subjects[Int(target)].ordinal, head.ordinal)
-            after.subjects[Int(target)].lastBeat = isNew ? head.lastBeat : max(after.subjects[Int(target)].lastBeat, head.lastBeat)
-            after.subjects[Int(target)].isUnevaluated = head.isUnevaluated
-            after.subjects[Int(target)].hasFallenSilent = after.subjects[Int(target)].hasFallenSilent || head.hasFallenSilent
-            copyFields(before, subject, after, target, places, migration)
-            if after.index.hasEventTime, before.index.hasEventTime, isNew {
-                let clock = before.clocks[Int(subject)]
-                after.clocks[Int(target)] = InstanceClock(newest: clock.newest, arrivedAt: clock.arrivedAt, shown: clock.shown)
-            }
-            if let plan = after.plan.windowPlan, before.plan.windowPlan != nil, isNew {
-                // Expressions are recognised by their text, so that an edited rule keeps what still fits.
-                after.windows[Int(target)] = WindowSet(plan, restoring: before.windows[Int(subject)].snapshot()) ?? WindowSet(plan)
-            }
-            if after.index.learnsIntervals, before.index.learnsIntervals { after.rhythms[Int(target)] = before.rhythms[Int(subject)] }
-            if after.index.hasMissingRules {
-                // Timers of the old plan are gone, and so is the one that was set when the subject was made.
-                after.silences[Int(target)] = Silence()
-                armSilence(after, target)
-            }
+        for subject in before.known { adopt(subject, of: before, into: after, places, migration) }
+    }
+
+    /// The subject of the new plan; nil when there is no room for it.
+    @discardableResult
+    func adopt(_ subject: Int32, of before: SourceState, into after: SourceState, _ places: [Int?], _ migration: Migration) -> Int32? {
+        let count = context.counters.subjects
+        guard let target = self.subject(of: after, key: before.keyValues(subject)) else { return nil }
+        let isNew = context.counters.subjects > count
+        let head = before.subjects[Int(subject)]
+        after.subjects[Int(target)].ordinal = isNew ? head.ordinal : min(after.subjects[Int(target)].ordinal, head.ordinal)
+        after.subjects[Int(target)].lastBeat = isNew ? head.lastBeat : max(after.subjects[Int(target)].lastBeat, head.lastBeat)
+        after.subjects[Int(target)].isUnevaluated = head.isUnevaluated
+        after.subjects[Int(target)].hasFallenSilent = after.subjects[Int(target)].hasFallenSilent || head.hasFallenSilent
+        copyFields(before, subject, after, target, places, migration)
+        if after.index.hasEventTime, before.index.hasEventTime, isNew {
+            let clock = before.clocks[Int(subject)]
+            after.clocks[Int(target)] = InstanceClock(newest: clock.newest, arrivedAt: clock.arrivedAt, shown: clock.shown)
         }
+        if let plan = after.plan.windowPlan, before.plan.windowPlan != nil, isNew {
+            // Expressions are recognised by their text, so that an edited rule keeps what still fits.
+            after.windows[Int(target)] = WindowSet(plan, restoring: before.windows[Int(subject)].snapshot()) ?? WindowSet(plan)
+        }
+        if after.index.learnsIntervals, before.index.learnsIntervals { after.rhythms[Int(target)] = before.rhythms[Int(subject)] }
+        if after.index.hasMissingRules {
+            // Timers of the old plan are gone, and so is the one that was set when the subject was made.
+            after.silences[Int(target)] = Silence()
+            armSilence(after, target)
+        }
+        return target
     }
 
     private func copyFields(
@@ -212,6 +222,11 @@ extension EngineShard {
             && rule.extras.contains { place in
                 source.plan.extras[Int(place)].kind.isOfDevice
             }
+    }
+
+    /// Whether what was to be evaluated is still there.
+    func isKnown(_ evaluation: PlannedEvaluation) -> Bool {
+        sources[Int(evaluation.source)].subjects[Int(evaluation.subject)].ordinal == evaluation.ordinal
     }
 
     func knows(device id: String) -> Bool { sources.contains { !$0.subjects(ofDevice: id).isEmpty } }

@@ -69,7 +69,9 @@ final class SourceState {
     var subjectsOfConfigRow: [[Int32]] = [[]]
     /// For each of `plan.latests`: the subjects by the values that its topic is named with.
     let groups: [SubjectGroups]
-    /// The last reading that was taken in, by its number, and the subject that it was of. Kept where rules see `latest`.
+    /// Where its subjects are members of groups.
+    let members: MemberGroups?
+    /// The last reading that was taken in, by its number, and the subject that it was of. Kept where rules see readings of other sources.
     var lastReading: UInt64 = 0
     var lastSubject: Int32 = -1
     let variables: SlotTable
@@ -88,6 +90,7 @@ final class SourceState {
         configRows.reach(0)
         calendarAnswers = plan.calendars.map { _ in CalendarAnswer() }
         groups = plan.latests.map { SubjectGroups(keyPlaces: $0.keyPlaces) }
+        members = plan.key.membership == nil ? nil : MemberGroups(plan)
         variables = SlotTable(width: plan.variablePaths.count)
         variables.reach(0)
         tally = FieldTally(fields: plan.fields.count)
@@ -97,6 +100,7 @@ final class SourceState {
         let number = keys.insert(key)
         slots.reach(number)
         for group in groups { group.add(number, of: key) }
+        members?.add(number, of: key, in: self)
         subjects.extend(to: Int(number) + 1, with: Subject())
         subjects[Int(number)] = Subject(ordinal: ordinal, isUnevaluated: true)
         let ages = plan.ageFields.count
@@ -131,6 +135,7 @@ final class SourceState {
 
     func remove(_ subject: Int32) {
         for group in groups { group.remove(subject) }
+        members?.remove(subject)
         keys.remove(subject)
         slots.clear(subject)
         subjects[Int(subject)].ordinal = -1

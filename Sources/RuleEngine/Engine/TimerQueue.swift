@@ -15,6 +15,8 @@ struct Timer: Comparable, Sendable, BitwiseCopyable {
         case turn
         /// The first timer of an instance with a time of its own.
         case instance
+        /// A member of a group may have been silent for long enough to leave.
+        case departure
     }
     var due: Instant
     /// The ordinal times eight, and the kind: their order is that of both, and a timer takes 24 bytes.

@@ -17,8 +17,8 @@ struct RouteShape: BitwiseCopyable {
     let source: Int32
     let decoder: Int32
     let isSkippedWhenRetained: Bool
-    /// Whether it is taken in for `latest`.
-    let isLatest: Bool
+    /// Whether it is taken in for the rules of other sources: `latest` and `members`.
+    let isForOthers: Bool
     /// Column of the decoded row → field of the source. The router's memory, as are the fields of times.
     let columns: UnsafeBufferPointer<(column: Int32, field: Int32)>
     /// The column of a payload that is one scalar, where `value_as` renames it, and the field that it becomes (-1: no rule reads it).
@@ -153,8 +153,8 @@ final class TopicRouter {
         }
         made.sort { left, right in
             let first = shapes[Int(left.shape)], second = shapes[Int(right.shape)]
-            // What `latest` sees comes first, since it is known to the evaluations of the same reading.
-            return (first.isLatest ? 0 : 1, first.decoder, first.source) < (second.isLatest ? 0 : 1, second.decoder, second.source)
+            // What others see comes first, since it is known to the evaluations of the same reading.
+            return (first.isForOthers ? 0 : 1, first.decoder, first.source) < (second.isForOthers ? 0 : 1, second.decoder, second.source)
         }
         let entry = Entry(first: Int32(routes.count), count: Int32(made.count))
         for route in made { routes.append(route) }
@@ -188,7 +188,7 @@ final class TopicRouter {
         let subscription = source.key.subscriptions[Int(target.subscription)]
         let captures = Dictionary(zip(subscription.filter.captures, subscription.filter.captured(from: topic))) { first, _ in first }
         let key = source.key.by.map { captures[$0] ?? "" }
-        let shard = Self.shard(of: SourceState.keyBytes(key), among: shards.count)
+        let shard = Self.shard(of: source.key.home(of: SourceState.keyBytes(key)), among: shards.count)
         let state = shards[shard].sources[Int(target.source)]
         guard let subject = shards[shard].subject(of: state, key: key) else { return nil }
         return TopicRoute(
@@ -220,7 +220,7 @@ final class TopicRouter {
         shapes.append(
             RouteShape(
                 source: target.source, decoder: decoder, isSkippedWhenRetained: subscription.retained == .skip,
-                isLatest: source.key.isLatest, columns: Self.frozen(columns),
+                isForOthers: source.key.isForOthers, columns: Self.frozen(columns),
                 scalar: subscription.valueAs == nil ? nil : (valueColumn, scalarField),
                 timeFields: Self.frozen(timeFields), receiptFields: Self.frozen(receiptFields), stamp: stamp))
         shapePlaces[key] = Int32(shapes.count - 1)

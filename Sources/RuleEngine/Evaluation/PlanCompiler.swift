@@ -35,6 +35,9 @@ extension EvaluationPlan {
                     DependentRules(source: Int32(number), latest: latest, rules: dependents))
             }
         }
+        for rule in rules where rule.memberSource >= 0 {
+            builders[Int(rule.memberSource)].plan.membership.add(rule, of: builders[Int(rule.source)].plan)
+        }
         for builder in builders {
             for field in builder.plan.thresholds.indices {
                 builder.plan.thresholds[field].sort { ($0.value, $0.rule) < ($1.value, $1.rule) }
@@ -93,7 +96,7 @@ struct RuleCompiler {
             rule, number: number, source: source, levels: levels, extras: extras.sorted(), fields: fields.sorted(), texts: texts,
             ageTurns: ageTurns(programs, extras), windows: windows(extras), windowTurns: windowTurns(programs, extras),
             clockTurns: clockTurns(programs, extras), query: query, queries: queries,
-            latestFilters: scope.latestFilters)
+            latestFilters: scope.latestFilters, memberSource: scope.finishMembers())
     }
 
     private func template(_ template: Template) -> TemplatePlan? {
@@ -139,7 +142,10 @@ struct RuleCompiler {
     private func checkShare(_ extras: Set<Int32>) {
         guard let group = rule.subscriptions.lazy.compactMap(\.filter.share).first else { return }
         let remembers = extras.contains { place in
-            if case .window = scope.source.plan.extras[Int(place)].kind { true } else { scope.source.plan.extras[Int(place)].isEdge }
+            switch scope.source.plan.extras[Int(place)].kind {
+            case .window, .members: true
+            default: scope.source.plan.extras[Int(place)].isEdge
+            }
         }
         // An occurrence is made of one reading.
         guard !rule.isEvent || remembers else { return }
@@ -401,7 +407,7 @@ extension SourcePlan {
         for extra in kinds {
             if extra.isEdge { return true }
             switch extra.kind {
-            case .age, .now, .window, .sun(.elevation), .latest: return true
+            case .age, .now, .window, .sun(.elevation), .latest, .members: return true
             case .config, .deviceLabel, .sun: if !hasFixedDevice { return true }
             default: continue
             }

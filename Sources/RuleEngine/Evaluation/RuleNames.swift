@@ -66,7 +66,9 @@ final class SourceBuilder {
         if expression == sampledTexts.count {
             let reach = reach(program)
             sampledTexts.append(key)
-            plan.sampled.append(SampledExpression(program: program, extras: reach.extras, fields: reach.fields.sorted()))
+            let isOfMembers = reach.extras.contains { plan.extras[Int($0)].kind.isMembers }
+            plan.sampled.append(
+                SampledExpression(program: program, extras: reach.extras, fields: reach.fields.sorted(), isOfMembers: isOfMembers))
             expression = sampledTexts.count - 1
         }
         if let place = windows.firstIndex(where: { $0.expression == expression && $0.specification == specification }) { return place }
@@ -157,6 +159,12 @@ final class RuleScope {
     let sources: SourceBuilders
     /// Filters of the topics that `latest` names.
     var latestFilters: [TopicFilter] = []
+    /// Where the members of its instances stand in `SourcePlan.memberLists`, once an expression asks for them.
+    var memberPlace: Int?
+    /// Fields that its expressions select from members, or from what may be one.
+    var selectedFields: Set<String> = []
+    /// Types of the lets that are records, or hold some.
+    fileprivate(set) var recordTypes: [String: CELType] = [:]
     var place = ExpressionPlace.condition
     var diagnostics: [Diagnostic] = []
     /// Calls in conditions whose value changes at every instant, by their slots, and what is said of one that nothing watches.
@@ -212,6 +220,7 @@ final class RuleScope {
         }
         defer { letsUnderWay.remove(name) }
         guard let program = compile(binding.expression) else { return .some(nil) }
+        if program.resultType.holdsRecords { recordTypes[name] = program.resultType }
         // A name for something that has a slot already is another name for it: comparisons with it turn as those with the thing itself.
         if let slot = program.bareSlot {
             lets[name] = slot
@@ -258,16 +267,13 @@ struct RuleNames: NameResolver {
             return .slot(source.extra("now", .now), type: .timestamp, consumed: 1)
         case "sun" where path.count >= 2: return sun(path)
         case "alert": return alert(path)
-        case "members":
-            return .refused(
-                code: "not-supported", message: "'members' is not supported by this version: the members of a group are to come",
-                hint: "a field of the payload with this name is 'payload.members'")
+        case "members": return members()
         default: break
         }
         if let side = scope.rule.sides.first(where: { $0.name == first }) { return column(of: side, path) }
         if let slot = scope.letSlot(first) {
             guard let slot else { return .constant(.null) }
-            return .slot(slot, consumed: 1)
+            return .slot(slot, type: scope.recordTypes[first] ?? .dyn, consumed: 1)
         }
         if let place = scope.rule.by.firstIndex(of: first) {
             return .slot(source.extra("capture \(first)", .capture(place)), type: .string, consumed: 1)
@@ -392,6 +398,7 @@ struct RuleNames: NameResolver {
             return .invalid(result.diagnostics)
         }
         let reach = scope.source.reach(program)
+        if reach.extras.contains(where: { scope.source.plan.extras[Int($0)].kind.isMembers }) { return refusedOfMembers(call) }
         guard !reach.fields.isEmpty else {
             let message = "'\(call.name)' takes something that readings carry"
             return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "no-field", message: message)])

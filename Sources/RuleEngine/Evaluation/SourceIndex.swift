@@ -37,8 +37,8 @@ final class SourceIndex: @unchecked Sendable {
     let hasEventTime: Bool
     /// Whether samples of one instant are several: of several devices, or received together.
     let samplesStandTogether: Bool
-    /// Whether rules see the last readings on other topics, or it is a source of these.
-    let isOfLatest: Bool
+    /// Whether rules see readings of other sources, or it is a source of these.
+    let isSeenAcross: Bool
 
     init(_ plan: SourcePlan) {
         fieldCount = plan.fields.count
@@ -49,7 +49,7 @@ final class SourceIndex: @unchecked Sendable {
         learnsIntervals = plan.learnsIntervals
         hasEventTime = plan.hasEventTime
         samplesStandTogether = !plan.hasEventTime || plan.isGroup
-        isOfLatest = plan.key.isLatest || !plan.latests.isEmpty
+        isSeenAcross = plan.key.isForOthers || !plan.latests.isEmpty || !plan.memberLists.isEmpty
         var rules = plan.onEveryReading
         everyReading = 0..<rules.count
         var constants: [Threshold] = []

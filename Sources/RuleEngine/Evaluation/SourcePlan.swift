@@ -24,6 +24,8 @@ struct Extra: Sendable {
         case binding(Program)
         /// A field of the last reading on another topic, by its place in `SourcePlan.latests` and in that source's fields.
         case latest(Int, Int)
+        /// The members of the instance, by their place in `SourcePlan.memberLists`.
+        case members(Int)
         /// A column of a side input, by its place in `SourcePlan.sides` and in the query's `sideColumns`.
         case side(Int, Int)
         /// A window over the instance's history, by its number in `SourcePlan.windowPlan`.
@@ -66,6 +68,7 @@ extension Extra.Kind {
 
 extension Extra.Kind {
     var isLatest: Bool { if case .latest = self { true } else { false } }
+    var isMembers: Bool { if case .members = self { true } else { false } }
 
     /// Whether it is another one when the device's document changes.
     var isOfDevice: Bool {
@@ -119,6 +122,10 @@ struct SourcePlan: Sendable {
     var latests: [LatestPlan] = []
     /// Rules that see its last readings by `latest`, where it is a source for that.
     var dependents: [DependentRules] = []
+    /// What its rules see of the members of their instances: one for each rule that does.
+    var memberLists: [MemberListPlan] = []
+    /// Where it is a source of members: what is seen of one, and by whom.
+    var membership = MembershipPlan()
     /// Side inputs that its rules read.
     var sides: [SidePlan] = []
 
@@ -138,6 +145,8 @@ struct SampledExpression: Sendable {
     /// What has to be computed for it, each after what it needs itself.
     var extras: [Int32]
     var fields: [Int]
+    /// Whether it looks at members, so that every reading is one of its own.
+    var isOfMembers: Bool
 }
 
 /// The last readings on topics that `latest` names: of which source, and where in the instance's key the values of its captures stand.
@@ -168,6 +177,11 @@ struct SourceKey: Hashable, Sendable {
     var by: [String]
     /// Whether it only remembers readings for `latest`, and has no rules.
     var isLatest = false
+    /// Set where it only remembers readings for `members`, and has no rules.
+    var membership: Membership?
+
+    /// Whether its readings are there for the rules of other sources.
+    var isForOthers: Bool { isLatest || membership != nil }
 
     /// What `latest` names: an instance for each topic.
     init(latest filter: TopicFilter) {
@@ -177,13 +191,17 @@ struct SourceKey: Hashable, Sendable {
     }
 
     init(_ rule: Rule) {
-        subscriptions = rule.subscriptions.map { subscription in
+        subscriptions = Self.plain(rule)
+        query = rule.query
+        by = rule.by
+    }
+
+    static func plain(_ rule: Rule) -> [TopicSubscription] {
+        rule.subscriptions.map { subscription in
             var plain = subscription
             plain.qos = 0
             return plain
         }
-        query = rule.query
-        by = rule.by
     }
 }
 
@@ -233,6 +251,10 @@ final class RulePlan: Sendable {
     let queries: [Int]
     /// Filters of the other topics that it sees, in conditions or texts.
     let latestFilters: [TopicFilter]
+    /// The source of the members that it sees, in conditions or texts; -1: it sees none.
+    let memberSource: Int32
+    /// Fields without one of which a reading is nothing to the rule. Of a group every reading is one of a member.
+    let countedFields: [Int]
 
     let isEvent: Bool
     /// Whether its conditions see more than the fields as they are remembered.
@@ -298,7 +320,7 @@ final class RulePlan: Sendable {
     init(
         _ rule: Rule, number: Int32, source: Int32, levels: [LevelPlan], extras: [Int32], fields: [Int], texts: TextPlans,
         ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn], clockTurns: [ClockTurn], query: Int?, queries: [Int],
-        latestFilters: [TopicFilter]
+        latestFilters: [TopicFilter], memberSource: Int32
     ) {
         self.rule = rule
         self.number = number
@@ -314,6 +336,8 @@ final class RulePlan: Sendable {
         self.query = query
         self.queries = queries
         self.latestFilters = latestFilters
+        self.memberSource = memberSource
+        countedFields = memberSource < 0 ? fields : []
         timing = LifecycleTiming(pending: rule.levels.map(\.pendingDuration.inNanoseconds), keepFiring: rule.keepFiringFor.inNanoseconds)
         meaning = rule.meaning
         turnsByTime = !(ageTurns.isEmpty && windows.isEmpty && clockTurns.isEmpty)

@@ -16,6 +16,7 @@ public enum RuleLanguageEnvironment {
             environment.add(Function("round", .global, [type, .int], .double, body: round))
         }
         environment.addDistance()
+        environment.addTotals()
         environment.add(Function("humanizeDuration", .global, [.duration], .string, body: humanizeLength))
         return environment
     }()

@@ -71,7 +71,8 @@ struct WindowCall {
         guard let program = result.program, !result.diagnostics.contains(where: { $0.severity == .error }) else {
             return .invalid(result.diagnostics)
         }
-        guard !scope.source.reach(program).fields.isEmpty else {
+        let reach = scope.source.reach(program)
+        guard !reach.fields.isEmpty || reach.extras.contains(where: { scope.source.plan.extras[Int($0)].kind.isMembers }) else {
             return fail(expressionSpan, "no-field", "'\(call.name)' takes something that readings carry")
         }
         let place = scope.source.window(specification, over: program, text: expression.description)

@@ -80,7 +80,7 @@ extension Engine {
         guard let number = reader.readInt64(), plan.sources.indices.contains(Int(clamping: number)), let ordinal = reader.readInt64(),
             ordinal >= 0, let key = reader.readBytes()
         else { return false }
-        let shard = shards[TopicRouter.shard(of: key, among: shards.count)]
+        let shard = shards[TopicRouter.shard(of: plan.sources[Int(number)].key.home(of: key), among: shards.count)]
         return shard.restore(shard.sources[Int(number)], key: key, ordinal: ordinal, &reader) && reader.isAtEnd
     }
 }
@@ -108,7 +108,7 @@ extension EngineShard {
         }
         guard restoreSilence(source, subject, ordinal, &reader), restoreWindows(source, subject, &reader),
             case .some(let instanceTimer) = restoreClock(source, subject, ordinal, &reader),
-            restoreTimers(source, subject, ordinal, &reader), restoreAlerts(source, subject, &reader)
+            restoreDeparture(source, subject, &reader), restoreTimers(source, subject, ordinal, &reader), restoreAlerts(source, subject, &reader)
         else { return false }
         if source.index.hasEventTime {
             // Where something was overdue, when it is looked at depends on when that was found: it is as it was.
@@ -142,6 +142,13 @@ extension EngineShard {
         guard let plan = source.plan.windowPlan else { return true }
         guard let bytes = reader.readBytes(), let windows = WindowSet(plan, restoring: bytes) else { return false }
         source.windows[Int(subject)] = windows
+        return true
+    }
+
+    private func restoreDeparture(_ source: SourceState, _ subject: Int32, _ reader: inout SnapshotReader) -> Bool {
+        guard source.members != nil else { return true }
+        guard let due = reader.readInstant() else { return false }
+        setDeparture(due, source, subject)
         return true
     }
 

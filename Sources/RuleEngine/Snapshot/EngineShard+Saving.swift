@@ -36,6 +36,7 @@ extension EngineShard {
         if source.index.learnsIntervals { source.rhythms[Int(subject)].write(to: &writer) }
         if source.plan.windowPlan != nil { writer.write(bytes: source.windows[Int(subject)].snapshot()) }
         if source.index.hasEventTime { writeClock(source.clocks[Int(subject)], &writer) }
+        if let members = source.members { writer.write(members[departureOf: subject]) }
         writeTimers(source, subject, head.ordinal, &writer)
         writeAlerts(source, subject, head, &writer)
         context.checkpoint?.add(source: source.number, ordinal: head.ordinal, writer.finish())

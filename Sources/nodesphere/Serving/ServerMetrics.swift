@@ -53,6 +53,10 @@ enum ServerMetrics {
         text.family(
             "nodesphere_instances_refused_total", .counter, "Instances refused by 'limit' or 'instances.max', by rule.",
             samples("rule", counters.refusedInstances))
+        text.family(
+            "nodesphere_members_refused_total", .counter,
+            "Readings of devices that could be no 'members' any more, by rule: an instance has so many already, or 'instances.max' is reached.",
+            samples("rule", counters.refusedMembers))
         text.family("nodesphere_instances", .gauge, "Subjects whose last values are remembered.", [Sample([], counters.subjects)])
         text.family(
             "nodesphere_template_failures_total", .counter, "Templates that gave <no value>.", [Sample([], counters.templateFailures)])

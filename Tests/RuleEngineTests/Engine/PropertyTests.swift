@@ -87,6 +87,13 @@ import Testing
                     isOfSite ? "latest('o/{site}').c > 2.0" : "previous(a) > latest('t/s0/{device}').a - 2.0", "a + b > 9.0", "has(c)",
                     "is_between(now, '00:05', '00:20')", "sun.elevation > -20", "sun.is_up",
                 ]
+                if isOfSite {
+                    special += [
+                        "members.exists(m, m.a > 7.0)", "members.size() > 3", "members.filter(m, has(m.b) && m.b == c).size() >= 2",
+                        "members.map(m, has(m.c), m.c).sum() > a",
+                    ]
+                    if windows { special.append("max_over_time(members.filter(m, has(m.a)).size(), '1m') > 2.0") }
+                }
                 if windows {
                     special += [
                         "avg_over_time(a, '1m') > 4.0", "max_over_last(b, 3) > 6.0", "quantile_over_time(0.5, a, '30s') < 5.0",
