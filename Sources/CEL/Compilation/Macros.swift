@@ -86,7 +86,9 @@ extension Compiler {
     /// What is said in a comprehension over records says something of each of them, or it is a mistake.
     private mutating func checkUse(of name: String, _ call: Expression.Call, _ variables: Int) {
         let bodies = call.arguments[variables...]
-        guard !bodies.contains(where: { Expression(source: source, root: $0).freeNames.contains(name) }), let body = bodies.last else { return }
+        guard !bodies.contains(where: { Expression(source: source, root: $0).freeNames.contains(name) }), let body = bodies.last else {
+            return
+        }
         report(
             body.span, "unused-variable", "this is the same for every '\(name)', which it does not look at",
             hint: "a field of one is \(name).field", severity: .warning)

@@ -141,7 +141,8 @@ extension Compiler {
         default: mismatch(node.span, "a \(operand.type) has no elements")
         }
         if !isOptional, operand.type == .record, case .string(let name)? = key.constant {
-            return Compiled(operation: SelectOperation(operand.operation, field: name, isOfRecord: true, span: place(node.span)), type: type)
+            return Compiled(
+                operation: SelectOperation(operand.operation, field: name, isOfRecord: true, span: place(node.span)), type: type)
         }
         guard isOptional else {
             return Compiled(operation: IndexOperation(operand.operation, key.operation, span: place(node.span)), type: type)

@@ -110,7 +110,7 @@ final class MemberGroups {
     private func record(of subject: Int32, _ columns: MemberColumns, in source: SourceState, _ strings: InternedStrings) -> Value {
         var pairs = zip(key.by, source.keyValues(subject)).map { (key: Value.string($0), value: Value.string($1)) }
         let row = source.slots.row(subject)
-        if !key.by.contains("time"), let time = row[timeField].value(in: strings) { pairs.append((.string("time"), time)) }
+        if let time = row[timeField].value(in: strings) { pairs.append((.string("time"), time)) }
         for (name, field) in zip(columns.names, columns.fields) {
             if let value = row[field].value(in: strings) { pairs.append((.string(name), value)) }
         }

@@ -124,7 +124,8 @@ extension RuleNames {
         }
         guard !Set(SourceKey.captures(of: scope.rule)).isSubset(of: scope.rule.by) else {
             return .refused(
-                code: "members", message: "every instance has one member: there is no capture that is not in 'by', which tells instances apart",
+                code: "members",
+                message: "every instance has one member: there is no capture that is not in 'by', which tells instances apart",
                 hint: scope.rule.by.isEmpty ? hint : "'by' holds what the members have in common, 'by: []' is for all")
         }
         return .slot(scope.memberSlot(), type: .list(.record), consumed: 1)
@@ -140,7 +141,8 @@ extension RuleNames {
 
     func refusedOfMembers(_ call: HostCall) -> CallResolution {
         let message =
-            call.name == "age" ? "'age' takes a field" : "'\(call.name)' cannot look at members: what they were before the reading is not kept"
+            call.name == "age"
+            ? "'age' takes a field" : "'\(call.name)' cannot look at members: what they were before the reading is not kept"
         return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "not-supported", message: message)])
     }
 }

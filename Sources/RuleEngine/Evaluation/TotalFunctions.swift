@@ -3,7 +3,10 @@ import CEL
 extension Environment {
     /// `[1, 2].sum()`, `avg()`, `stddev()`: of numbers, as the windows of these names compute them. Of nothing the sum is 0, and the others have no result.
     mutating func addTotals() {
-        add(Function("sum", .member, [.list(.dyn)], .double) { (arguments) throws(FunctionFailure) in .double(try numbers(arguments, "sum").total) })
+        add(
+            Function("sum", .member, [.list(.dyn)], .double) { (arguments) throws(FunctionFailure) in
+                .double(try numbers(arguments, "sum").total)
+            })
         add(
             Function("avg", .member, [.list(.dyn)], .double) { (arguments) throws(FunctionFailure) in
                 .double(try numbers(arguments, "avg", atLeast: 1).mean)

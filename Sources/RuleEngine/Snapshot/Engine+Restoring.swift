@@ -108,7 +108,8 @@ extension EngineShard {
         }
         guard restoreSilence(source, subject, ordinal, &reader), restoreWindows(source, subject, &reader),
             case .some(let instanceTimer) = restoreClock(source, subject, ordinal, &reader),
-            restoreDeparture(source, subject, &reader), restoreTimers(source, subject, ordinal, &reader), restoreAlerts(source, subject, &reader)
+            restoreDeparture(source, subject, &reader), restoreTimers(source, subject, ordinal, &reader),
+            restoreAlerts(source, subject, &reader)
         else { return false }
         if source.index.hasEventTime {
             // Where something was overdue, when it is looked at depends on when that was found: it is as it was.
