@@ -70,6 +70,8 @@ final class Stage {
                 "660 greenhouse/b/vent/set CLOSE", "900 greenhouse/a/vent/set CLOSE",
             ])
         #expect(stage.rehearsal.runtime.statuses.map(\.name) == ["night-vent"])
+        // A call a reading, however often it went on.
+        #expect(stage.rehearsal.runtime.statuses.map(\.runs) == [4])
     }
 
     @Test(arguments: [

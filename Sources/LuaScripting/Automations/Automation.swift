@@ -22,6 +22,7 @@ final class Automation {
     /// The call that runs now; nil while the file itself is read.
     var current: HandlerRun?
     var isLoading = false
+    /// Calls that began; one that waits and goes on is one.
     var runs = 0
     // Faults.
     var recentFaults: [Instant] = []

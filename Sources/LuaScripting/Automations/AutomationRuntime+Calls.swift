@@ -82,7 +82,7 @@ extension AutomationRuntime {
     /// Runs a part of a call, up to its next wait or its end.
     func execute(_ run: HandlerRun, of automation: Automation, _ body: () throws(LuaFailure) -> LuaThread?) {
         automation.current = run
-        automation.runs += 1
+        if run.waits == 0 { automation.runs += 1 }
         defer { automation.current = nil }
         do throws(LuaFailure) {
             run.thread = try body()
