@@ -38,6 +38,7 @@ let package = Package(
         .executable(name: "plugin-benchmark", targets: ["PluginBenchmark"]),
         .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
         .executable(name: "journal-benchmark", targets: ["JournalBenchmark"]),
+        .executable(name: "influx-benchmark", targets: ["InfluxBenchmark"]),
         .executable(name: "latency-benchmark", targets: ["LatencyBenchmark"]),
     ],
     dependencies: [
@@ -97,6 +98,10 @@ let package = Package(
         .executableTarget(
             name: "JournalBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "EmbeddedState", "BenchmarkHarness", logging],
             path: "Benchmarks/JournalBenchmark", swiftSettings: settings),
+        .executableTarget(
+            name: "InfluxBenchmark",
+            dependencies: ["RuleEngine", "RuleLanguage", "InfluxWindows", "EmbeddedState", "BenchmarkHarness", "CCurl", logging],
+            path: "Benchmarks/InfluxBenchmark", swiftSettings: settings),
         .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
         .executableTarget(
             name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL", "CAllocations"],
