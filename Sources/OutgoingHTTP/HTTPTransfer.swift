@@ -13,6 +13,8 @@ final class HTTPTransfer {
     private var headers: UnsafeMutablePointer<curl_slist>?
     /// libcurl does not copy what it posts.
     private let body: UnsafeMutableBufferPointer<UInt8>
+    /// Where libcurl writes what exactly went wrong.
+    private let detail = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
 
     static func make(_ call: HTTPQueue.Waiting) -> Result<HTTPTransfer, Refusal> {
         do throws(Refusal) { return .success(try HTTPTransfer(call)) } catch { return .failure(error) }
@@ -48,6 +50,8 @@ final class HTTPTransfer {
         origin = url.origin
         body = .allocate(capacity: max(1, request.body.count))
         _ = body.initialize(from: request.body)
+        detail.initialize(repeating: 0)
+        _ = shim_curl_setopt_ptr(easy, CURLOPT_ERRORBUFFER, UnsafeMutableRawPointer(detail.baseAddress))
         // An empty `Expect` keeps libcurl from waiting for "100 Continue" before larger bodies.
         for line in lines + ["Expect:"] { headers = curl_slist_append(headers, line) }
         set(url.text, request, login: login)
@@ -104,6 +108,7 @@ final class HTTPTransfer {
         curl_easy_cleanup(easy)
         curl_slist_free_all(headers)
         body.deallocate()
+        detail.deallocate()
     }
 
     func answer(_ code: CURLcode) -> HTTPAnswer {
@@ -114,10 +119,21 @@ final class HTTPTransfer {
             _ = shim_curl_getinfo_long(easy, CURLINFO_RETRY_AFTER, &seconds)
             return .response(status: status, retryAfter: seconds > 0 ? .seconds(min(seconds, 86_400)) : nil)
         }
-        let reason = "\(origin): \(String(cString: curl_easy_strerror(code)))"
+        let reason = "\(origin): \(reason(of: code))"
         if code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT { return .refused(reason: reason) }
         var sent = 0
         _ = shim_curl_getinfo_long(easy, CURLINFO_REQUEST_SIZE, &sent)
         return .noResponse(reason: reason, mayHaveArrived: sent > 0)
+    }
+
+    /// libcurl's details may hold parts of the URL, which may be secret; those of certificates, and only they say what is wrong with one, hold a host's name at most.
+    private func reason(of code: CURLcode) -> String {
+        let general = String(cString: curl_easy_strerror(code))
+        guard code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR || code == CURLE_SSL_CACERT_BADFILE else {
+            return general
+        }
+        // libcurl ends it with a zero, and never writes beyond the last place.
+        let said = String(decoding: detail.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return said.isEmpty ? general : said
     }
 }
