@@ -36,7 +36,10 @@ import Testing
     }
 
     private static let surroundings = Surroundings(
-        zones: ["home": .init(centre: GeoPoint(latitude: 59.9, longitude: 10.7)!, radius: 200)])
+        zones: ["home": .init(centre: GeoPoint(latitude: 59.9, longitude: 10.7)!, radius: 200)],
+        recorded: RecordedHistory(
+            ownReach: .seconds(48 * 3600),
+            measurements: [try! TopicFilter("sites/{site}/meters/{device}/power")].map { .init("power", topic: $0) }))
 
     @Test(arguments: names(in: notifications)) func `a mistake in notifications is told as recorded`(_ name: String) throws {
         try check(name, in: Self.notifications, file: "notifications.yaml") { notificationReader.read($0).diagnostics }

@@ -11,6 +11,10 @@ extension Engine {
             if context.queries[number].nextDue == .distantFuture {
                 context.queries[number].nextDue = context.now + (passed < 0 ? -passed : every - passed)
             }
+            if context.plan.queries[number].recorded != nil {
+                askNextPiece(number)
+                continue
+            }
             let state = context.queries[number]
             if context.plan.queries[number].isSide, state.askedFor == nil || state.isAnswered && state.series.isEmpty {
                 ask(number, for: context.now + (passed < 0 ? -passed - every : -passed))
@@ -29,8 +33,8 @@ extension Engine {
                     context.queries[number].failure = "there was no answer before the next instant"
                 }
             }
-            ask(number, for: due)
             context.queries[number].nextDue = due + context.plan.queries[number].query.every.inNanoseconds
+            if context.plan.queries[number].recorded == nil { ask(number, for: due) } else { askNextPiece(number) }
         }
         context.findNextQuery()
     }
@@ -43,6 +47,7 @@ extension Engine {
 
     private func dueQuery(_ number: Int, _ instant: Instant) -> DueQuery {
         let plan = context.plan.queries[number]
+        if let recorded = plan.recorded { return duePiece(recorded, number, upTo: instant) }
         return DueQuery(
             id: plan.id, instant: instant, askAt: instant + plan.query.delay, expiresAt: instant + plan.query.every.inNanoseconds,
             text: plan.query.text(at: instant))
@@ -68,6 +73,7 @@ extension Engine {
         case .rows(let series):
             context.queries[number].isAnswered = true
             context.queries[number].failure = nil
+            if context.plan.queries[number].recorded != nil { return takePiece(series, number, upTo: outcome.instant) }
             let plan = context.plan.queries[number]
             let whole = QueryState.complete(series, plan.query, cutoff: plan.query.cutoff(of: outcome.instant))
             context.evaluationInstant = outcome.instant
@@ -105,6 +111,42 @@ extension Engine {
     }
 }
 
+/// What windows over recorded readings need is asked for piece by piece.
+extension Engine {
+    /// Asks for the next piece unless all that will be needed soon is there.
+    private func askNextPiece(_ number: Int) {
+        guard let plan = context.plan.queries[number].recorded else { return }
+        context.queries[number].recorded?.begin(at: context.now)
+        guard let known = context.queries[number].recorded?.upTo, case let target = plan.target(at: context.now), known < target else {
+            return
+        }
+        let end = min(known + RecordedPlan.step, target)
+        context.queries[number].askedFor = end
+        context.queries[number].isAnswered = false
+        context.effects.queries[number] = duePiece(plan, number, upTo: end)
+    }
+
+    /// The last piece before the target has time, and is asked for when others are not; what is behind is asked for at once.
+    private func duePiece(_ plan: RecordedPlan, _ number: Int, upTo end: Instant) -> DueQuery {
+        let state = context.queries[number]
+        let isAhead = end >= plan.target(at: context.now) && state.recorded?.isKnown(at: context.now) == true
+        return DueQuery(
+            id: context.plan.queries[number].id, instant: end,
+            askAt: isAhead ? context.now + context.plan.queries[number].query.delay : context.now, expiresAt: state.nextDue,
+            text: plan.text(after: state.recorded?.upTo ?? end, upTo: end))
+    }
+
+    private func takePiece(_ series: [HistorySeries], _ number: Int, upTo end: Instant) {
+        let tags = context.plan.queries[number].query.tags ?? []
+        context.queries[number].recorded?.take(series, upTo: end, tags: tags, at: context.now)
+        for shard in shards { shard.forgetSideRows(of: number) }
+        askNextPiece(number)
+        // While the beginning is fetched there is nothing to be seen.
+        guard context.queries[number].recorded?.isKnown(at: context.now) == true else { return }
+        evaluate(shards.flatMap { $0.sideChanged(number) }, .change)
+    }
+}
+
 extension EngineContext {
     func findNextQuery() { queryDue = queries.lazy.map(\.nextDue).min() ?? .distantFuture }
 
@@ -119,8 +161,11 @@ extension EngineContext {
     /// Queries of another plan: what is asked by both goes on as it was.
     func adoptQueries(_ before: [QueryState], of old: EvaluationPlan) {
         queries = plan.queries.map { next in
-            var state = next.isWanted ? old.queryNumbers[next.id].map { before[$0] } ?? QueryState() : QueryState()
-            state.table = SideTable(width: next.sideColumns.count)
+            var state = QueryState(next)
+            guard next.isWanted, let earlier = old.queryNumbers[next.id].map({ before[$0] }) else { return state }
+            let (table, recorded) = (state.table, next.recorded.flatMap { plan in earlier.recorded.map { $0.adopted(by: plan) } })
+            state = earlier
+            (state.table, state.recorded) = (table, recorded)
             return state
         }
         for number in queries.indices { fillSideTable(number) }

@@ -291,7 +291,8 @@ public final class Engine {
 
     /// A registered device that was never heard counts from its registration, where the rule has no capture but `device`.
     private func registerForSilence(_ device: String) {
-        for (number, source) in context.plan.sources.enumerated() where !source.missingRules.isEmpty && source.key.by == ["device"] {
+        for (number, source) in context.plan.sources.enumerated()
+        where !source.missingRules.isEmpty && source.key.by == ["device"] && source.key.device == nil {
             guard source.key.subscriptions.allSatisfy({ $0.filter.captures == ["device"] && $0.device == nil }) else { continue }
             let shard = shards[TopicRouter.shard(of: SourceState.keyBytes([device]), among: shards.count)]
             _ = shard.subject(of: shard.sources[number], key: [device])

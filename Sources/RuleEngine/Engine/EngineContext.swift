@@ -71,11 +71,7 @@ final class EngineContext {
         self.bounds = bounds
         ruleStates = FlatTable(plan.rules.map { _ in RuleState() })
         refusedSubjects = [UInt64](repeating: 0, count: plan.sources.count)
-        queries = plan.queries.map { query in
-            var state = QueryState()
-            state.table = SideTable(width: query.sideColumns.count)
-            return state
-        }
+        queries = plan.queries.map { QueryState($0) }
     }
 
     /// Whether one more subject may be made; counts the refusal otherwise.

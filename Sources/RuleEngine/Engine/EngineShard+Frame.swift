@@ -95,6 +95,7 @@ extension EngineShard {
         case .sun(let member): return sun(member, source, subject)
         case .window(let number): return Slot(source.windows[Int(subject)].value(of: number, at: at))
         case .side(let side, let column): return sideValue(side, column, source, subject)
+        case .recorded(let side, let window): return recordedValue(side, window, source, subject)
         case .previous(let program):
             guard occasion.cause == .liveReading, isAnyCarried(extra.fields) else { return .missing }
             return result(of: program, beforeReading(extra, source))

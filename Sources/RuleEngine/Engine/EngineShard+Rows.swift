@@ -47,15 +47,42 @@ extension EngineShard {
 
     /// The value of a side input's column for an instance; missing while no series of the answer is its own.
     func sideValue(_ side: Int, _ column: Int, _ source: SourceState, _ subject: Int32) -> Slot {
+        let row = sideRow(side, source, subject)
+        return row < 0 ? .missing : context.queries[source.plan.sides[side].query].table.slot(row, column)
+    }
+
+    private func sideRow(_ side: Int, _ source: SourceState, _ subject: Int32) -> Int32 {
         let plan = source.plan.sides[side]
         let place = Int(subject) * source.plan.sides.count + side
         if source.sideRows[place] == SourceState.unknownSideRow {
             let values = source.keyValues(subject)
             let key = SideTable.key(plan.keyPlaces.map { values.indices.contains($0) ? values[$0] : "" })
-            source.sideRows[place] = context.queries[plan.query].table.row(of: key)
+            source.sideRows[place] = context.queries[plan.query].row(of: key)
         }
-        let row = source.sideRows[place]
-        return row < 0 ? .missing : context.queries[plan.query].table.slot(row, column)
+        return source.sideRows[place]
+    }
+
+    /// What a window over recorded readings says; missing until all its samples have been fetched.
+    func recordedValue(_ side: Int, _ window: Int, _ source: SourceState, _ subject: Int32) -> Slot {
+        let row = sideRow(side, source, subject)
+        return Slot(context.queries[source.plan.sides[side].query].recorded?.value(of: window, row: row, at: at))
+    }
+
+    /// The first instant after the present one when a window over recorded readings, an extra by its place, says something else because time passes.
+    func nextRecordedChange(_ extra: Int, _ source: SourceState, _ subject: Int32) -> Instant? {
+        guard case .recorded(let side, let window) = source.plan.extras[extra].kind else { return nil }
+        let row = sideRow(side, source, subject)
+        return context.queries[source.plan.sides[side].query].recorded?.nextChange(of: window, row: row, after: at)
+    }
+
+    func forgetSideRows(of query: Int) {
+        for source in sources {
+            for side in source.plan.sides.indices where source.plan.sides[side].query == query {
+                for place in stride(from: side, to: source.sideRows.count, by: source.plan.sides.count) {
+                    source.sideRows[place] = SourceState.unknownSideRow
+                }
+            }
+        }
     }
 
     /// Evaluations that new rows of a side input make necessary.
@@ -67,7 +94,10 @@ extension EngineShard {
                 let rule = context.plan.rules[Int(number)]
                 return rule.everyNanoseconds == 0 && !rule.isEvent
                     && rule.extras.contains {
-                        if case .side(side, _) = source.plan.extras[Int($0)].kind { true } else { false }
+                        switch source.plan.extras[Int($0)].kind {
+                        case .side(side, _), .recorded(side, _): true
+                        default: false
+                        }
                     }
             }
             return evaluations(of: rules, in: source)

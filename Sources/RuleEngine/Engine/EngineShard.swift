@@ -286,7 +286,10 @@ final class EngineShard {
         }
         for place in rule.windows {
             let window = Int(source.index.windowOfExtra[Int(place)])
-            if let change = source.windows[Int(subject)].nextChange(of: window, after: at), change < next { next = change }
+            let change =
+                window >= 0
+                ? source.windows[Int(subject)].nextChange(of: window, after: at) : nextRecordedChange(Int(place), source, subject)
+            if let change, change < next { next = change }
         }
         for turn in rule.windowTurns {
             guard case .window(let window) = source.plan.extras[Int(turn.window)].kind, let limit = limit(of: turn) else { continue }

@@ -157,12 +157,13 @@ final class SourceState {
     func device(ofKey values: [String]) -> String? {
         guard plan.hasFixedDevice else { return nil }
         let captures = Dictionary(zip(plan.key.by, values)) { first, _ in first }
-        if plan.key.query != nil { return captures["device"] }
-        return plan.key.subscriptions.first.flatMap { Self.device($0, captures: captures) }
+        if plan.key.query != nil { return Self.device(plan.key.device, captures: captures) }
+        return plan.key.subscriptions.first.flatMap { Self.device($0.device, captures: captures) }
     }
 
-    static func device(_ subscription: TopicSubscription, captures: [String: String]) -> String? {
-        guard let parts = subscription.device else { return captures["device"] }
+    /// The device that captures name, by a pattern or, without one, by the capture `device`.
+    static func device(_ parts: [TopicSubscription.DevicePart]?, captures: [String: String]) -> String? {
+        guard let parts else { return captures["device"] }
         var text = ""
         for part in parts {
             switch part {
@@ -178,7 +179,7 @@ final class SourceState {
     /// Subjects of a device whose id follows from their keys.
     func subjects(ofDevice id: String) -> [Int32] {
         guard plan.hasFixedDevice else { return [] }
-        if plan.key.by == ["device"], plan.key.subscriptions.allSatisfy({ $0.device == nil }) {
+        if plan.key.by == ["device"], plan.key.device == nil, plan.key.subscriptions.allSatisfy({ $0.device == nil }) {
             let subject = SourceState.keyBytes([id]).withUnsafeBytes { keys.find($0) }
             return subject >= 0 ? [subject] : []
         }

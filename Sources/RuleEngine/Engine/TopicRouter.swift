@@ -245,7 +245,7 @@ final class TopicRouter {
             default: continue
             }
         }
-        let device = source.hasFixedDevice || !source.usesDevices ? nil : SourceState.device(subscription, captures: captures)
+        let device = source.hasFixedDevice || !source.usesDevices ? nil : SourceState.device(subscription.device, captures: captures)
         guard device != nil || !constants.isEmpty else { return -1 }
         circumstances.append(RouteCircumstance(constants: constants, device: device))
         return Int32(circumstances.count - 1)

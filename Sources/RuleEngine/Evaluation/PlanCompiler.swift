@@ -176,7 +176,7 @@ struct RuleCompiler {
 
     private func queryNumbers(_ source: Int32) -> (own: Int?, all: [Int]) {
         let own = rule.query.map { scope.queries.number(of: $0) }
-        let sides = rule.sides.map { scope.queries.number(of: $0.query) }
+        let sides = rule.sides.map { scope.queries.number(of: $0.query) } + scope.recordedQueries
         if rule.isEnabled {
             if let own { scope.queries.add(source: source, to: own) }
             for number in [own].compactMap({ $0 }) + sides { scope.queries.want(number) }
@@ -206,7 +206,7 @@ struct RuleCompiler {
 
     private func windows(_ extras: Set<Int32>) -> [Int32] {
         guard looksBetweenReadings else { return [] }
-        return extras.sorted().filter { if case .window = scope.source.plan.extras[Int($0)].kind { true } else { false } }
+        return extras.sorted().filter { scope.source.plan.extras[Int($0)].kind.isWindow }
     }
 
     /// `duration_over_time(condition, d) > x` and the like, where `x` does not depend on readings.
@@ -302,10 +302,16 @@ extension Rule {
             )
         }
         if let query { parts.append("influx \(query.id)") }
+        if let device { parts.append("device \(device.meaning)") }
         for side in sides { parts.append("with \(side.name) \(side.query.id)") }
         for binding in lets { parts.append("let \(binding.name) \(binding.expression.canonical)") }
         return parts.joined(separator: "\n")
     }
+}
+
+extension SourceKey {
+    /// Equal for equal keys, over edits of the rules and starts of the server.
+    var meaning: String { (subscriptions.map(\.meaning) + ["by"] + by).joined(separator: "\n") }
 }
 
 extension MissingPolicy {
@@ -314,6 +320,17 @@ extension MissingPolicy {
         case .after(let duration): "\(outcome.rawValue) after \(duration.inNanoseconds)"
         case .beats(let count): "\(outcome.rawValue) after \(count) beats"
         }
+    }
+}
+
+extension [TopicSubscription.DevicePart] {
+    fileprivate var meaning: String {
+        map { part in
+            switch part {
+            case .literal(let text): text
+            case .capture(let name): "{\(name)}"
+            }
+        }.joined()
     }
 }
 
@@ -327,12 +344,6 @@ extension TopicSubscription {
             case .rest(let capture): "{\(capture ?? "")#}"
             }
         }
-        let device = device?.map { part in
-            switch part {
-            case .literal(let text): text
-            case .capture(let name): "{\(name)}"
-            }
-        }
         let decoder =
             switch decoder {
             case .automatic: "automatic"
@@ -342,7 +353,7 @@ extension TopicSubscription {
             }
         return [
             filter.share ?? "", levels.joined(separator: "/"), decoder, timeField?.joined(separator: "\0") ?? "", valueAs ?? "",
-            device?.joined() ?? "", retained.rawValue,
+            device?.meaning ?? "", retained.rawValue,
         ].joined(separator: "\u{1}")
     }
 }
@@ -407,7 +418,7 @@ extension SourcePlan {
         for extra in kinds {
             if extra.isEdge { return true }
             switch extra.kind {
-            case .age, .now, .window, .sun(.elevation), .latest, .members: return true
+            case .age, .now, .window, .recorded, .sun(.elevation), .latest, .members: return true
             case .config, .deviceLabel, .sun: if !hasFixedDevice { return true }
             default: continue
             }

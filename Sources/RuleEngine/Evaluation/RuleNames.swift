@@ -165,11 +165,15 @@ final class RuleScope {
     var selectedFields: Set<String> = []
     /// Types of the lets that are records, or hold some.
     fileprivate(set) var recordTypes: [String: CELType] = [:]
+    /// Numbers of the queries for recorded readings that its windows take.
+    var recordedQueries: [Int] = []
     var place = ExpressionPlace.condition
     var diagnostics: [Diagnostic] = []
     /// Calls in conditions whose value changes at every instant, by their slots, and what is said of one that nothing watches.
     private(set) var unwatched: [Int: Diagnostic] = [:]
     private var callsUnderWay: [(slot: Int, found: CELDiagnostic)] = []
+    /// Warnings about calls in the expression that is being compiled.
+    private var warningsUnderWay: [CELDiagnostic] = []
     private var lets: [String: Int] = [:]
     private var letsUnderWay: Set<String> = []
     private let captures: Set<String>
@@ -190,12 +194,12 @@ final class RuleScope {
 
     /// Compiles an expression of the rule; its mistakes are collected.
     func compile(_ expression: RuleExpression, expecting: CELType? = nil) -> Program? {
-        let outer = callsUnderWay
-        callsUnderWay = []
-        defer { callsUnderWay = outer }
+        let outer = (callsUnderWay, warningsUnderWay)
+        (callsUnderWay, warningsUnderWay) = ([], [])
+        defer { (callsUnderWay, warningsUnderWay) = outer }
         var names = RuleNames(scope: self)
         let result = environment.compile(expression.expression, names: &names, strings: strings, expecting: expecting)
-        diagnostics += result.diagnostics.map(expression.source.diagnostic)
+        diagnostics += (result.diagnostics + warningsUnderWay).map(expression.source.diagnostic)
         for call in callsUnderWay where unwatched[call.slot] == nil { unwatched[call.slot] = expression.source.diagnostic(call.found) }
         return result.diagnostics.contains { $0.severity == .error } ? nil : result.program
     }
@@ -209,6 +213,8 @@ final class RuleScope {
             hint: "compare it by itself with a constant, a 'config' or a 'vars' value, or give the rule 'every'")
         callsUnderWay.append((slot, found))
     }
+
+    func warn(_ found: CELDiagnostic) { warningsUnderWay.append(found) }
 
     fileprivate func letSlot(_ name: String) -> Int?? {
         if let slot = lets[name] { return slot }
@@ -404,7 +410,7 @@ struct RuleNames: NameResolver {
             return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "no-field", message: message)])
         }
         if call.name != "age",
-            reach.extras.contains(where: { if case .window = scope.source.plan.extras[Int($0)].kind { true } else { false } })
+            reach.extras.contains(where: { scope.source.plan.extras[Int($0)].kind.isWindow })
         {
             let message = "'\(call.name)' cannot look at a window: what it was before the reading is not kept"
             return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "not-supported", message: message)])
@@ -427,7 +433,7 @@ struct RuleNames: NameResolver {
 
 extension Expression.Node {
     /// Whether it is a plain chain of selections: `x`, `a.b`, `a[0].b`.
-    fileprivate var isPath: Bool {
+    var isPath: Bool {
         switch kind {
         case .name: true
         case .select(let operand, let field): !field.isOptional && operand.isPath

@@ -28,6 +28,8 @@ struct Extra: Sendable {
         case members(Int)
         /// A column of a side input, by its place in `SourcePlan.sides` and in the query's `sideColumns`.
         case side(Int, Int)
+        /// A window over recorded readings, by the place of its query in `SourcePlan.sides` and its number among those of the query.
+        case recorded(Int, Int)
         /// A window over the instance's history, by its number in `SourcePlan.windowPlan`.
         case window(Int)
         /// Of the clock on some wall, by its place in `SourcePlan.calendars`.
@@ -67,6 +69,13 @@ extension Extra.Kind {
 }
 
 extension Extra.Kind {
+    var isWindow: Bool {
+        switch self {
+        case .window, .recorded: true
+        default: false
+        }
+    }
+
     var isLatest: Bool { if case .latest = self { true } else { false } }
     var isMembers: Bool { if case .members = self { true } else { false } }
 
@@ -126,7 +135,7 @@ struct SourcePlan: Sendable {
     var memberLists: [MemberListPlan] = []
     /// Where it is a source of members: what is seen of one, and by whom.
     var membership = MembershipPlan()
-    /// Side inputs that its rules read.
+    /// Side inputs and recorded readings that its rules see.
     var sides: [SidePlan] = []
 
     /// Whether a deadline of `missing` is learned from the intervals of readings.
@@ -174,6 +183,8 @@ struct SourceKey: Hashable, Sendable {
     var subscriptions: [TopicSubscription]
     /// The query whose series are the instances, instead of topics.
     var query: HistoryQuery?
+    /// Of a query: how the device is named by its tags.
+    var device: [TopicSubscription.DevicePart]?
     var by: [String]
     /// Whether it only remembers readings for `latest`, and has no rules.
     var isLatest = false
@@ -193,6 +204,7 @@ struct SourceKey: Hashable, Sendable {
     init(_ rule: Rule) {
         subscriptions = Self.plain(rule)
         query = rule.query
+        device = rule.device
         by = rule.by
     }
 

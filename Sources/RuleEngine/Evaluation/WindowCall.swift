@@ -75,6 +75,7 @@ struct WindowCall {
         guard !reach.fields.isEmpty || reach.extras.contains(where: { scope.source.plan.extras[Int($0)].kind.isMembers }) else {
             return fail(expressionSpan, "no-field", "'\(call.name)' takes something that readings carry")
         }
+        if let resolution = recorded(specification, expression, expressionSpan, program) { return resolution }
         let place = scope.source.window(specification, over: program, text: expression.description)
         let slot = scope.source.extra("window \(place)", .window(place), over: program)
         if isCondition { scope.note(call, slot: slot) }
@@ -143,7 +144,7 @@ struct WindowCall {
 
 extension WindowFunction {
     /// The type that expressions see.
-    fileprivate var resultType: CELType {
+    var resultType: CELType {
         switch self {
         case .present, .absent: .bool
         case .duration: .duration

@@ -8,9 +8,12 @@ struct QueryPlan: Sendable {
     var sources: [Int32] = []
     /// Whether an enabled rule wants it.
     var isWanted = false
+    /// Where it is for windows over recorded readings.
+    var recorded: RecordedPlan?
 
-    init(_ query: HistoryQuery) {
+    init(_ query: HistoryQuery, recorded: RecordedPlan? = nil) {
         self.query = query
+        self.recorded = recorded
         id = query.id
     }
 
@@ -29,6 +32,19 @@ final class QueryBuilder {
         plans.append(QueryPlan(query))
         return plans.count - 1
     }
+
+    /// The number of a query for recorded readings of a source's instances.
+    func number(of recorded: RecordedPlan, for key: SourceKey, tags: [String]) -> Int {
+        let text = "\(recorded.text) for \(key.meaning)"
+        let query = HistoryQuery(parts: [.literal(text)], tags: tags, every: .nanoseconds(RecordedPlan.step))
+        if let place = places[query.id] { return place }
+        places[query.id] = plans.count
+        plans.append(QueryPlan(query, recorded: recorded))
+        return plans.count - 1
+    }
+
+    /// The number of a window over recorded readings among those of its query.
+    func window(_ function: WindowFunction, of number: Int) -> Int { plans[number].recorded?.window(function) ?? 0 }
 
     func column(_ name: String, of number: Int) -> Int {
         if let place = plans[number].sideColumns.firstIndex(of: name) { return place }

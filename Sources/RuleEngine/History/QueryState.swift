@@ -14,6 +14,16 @@ struct QueryState {
     /// The last good answer, where rules see it as a side input.
     var series: [HistorySeries] = []
     var table = SideTable(width: 0)
+    /// What has been fetched, where it is for windows over recorded readings.
+    var recorded: RecordedSeries?
+
+    init(_ plan: QueryPlan) {
+        table = SideTable(width: plan.sideColumns.count)
+        recorded = plan.recorded.map { RecordedSeries($0) }
+    }
+
+    /// The row of an instance; -1: no series of the answers is its own.
+    func row(of key: String) -> Int32 { recorded?.row(of: key) ?? table.row(of: key) }
 }
 
 /// The last row of each series of a side input: `SideColumn`s by the values of the query's tags.

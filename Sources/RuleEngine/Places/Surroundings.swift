@@ -1,6 +1,6 @@
 public import CEL
 
-/// Where the server is: what calendar and place functions refer to unless they say otherwise.
+/// Where the server is, in time, on the map and among recorded readings: what rules refer to unless they say otherwise.
 public struct Surroundings: Sendable, Equatable {
     /// A circle on the map.
     public struct Zone: Sendable, Equatable {
@@ -17,11 +17,15 @@ public struct Surroundings: Sendable, Equatable {
     /// Of devices that have none of their own.
     public var location: GeoPoint?
     public var zones: [String: Zone]
+    public var recorded: RecordedHistory
 
-    public init(timeZone: NamedZone = .utc, location: GeoPoint? = nil, zones: [String: Zone] = [:]) {
+    public init(
+        timeZone: NamedZone = .utc, location: GeoPoint? = nil, zones: [String: Zone] = [:], recorded: RecordedHistory = .none
+    ) {
         self.timeZone = timeZone
         self.location = location
         self.zones = zones
+        self.recorded = recorded
     }
 
     public static let unknown = Surroundings()

@@ -107,6 +107,8 @@ public struct Rule: Sendable {
     public var subscriptions: [TopicSubscription]
     /// `influx`: the query whose series are the instances, instead of topics.
     public var query: HistoryQuery?
+    /// Of a query: the device that an instance is of, by its tags; nil: the one that the tag `device` names.
+    public var device: [TopicSubscription.DevicePart]?
     /// `with`.
     public var sides: [SideInput]
     /// The captures that identify an instance, in the order of the key; worked out when `by` is not given.

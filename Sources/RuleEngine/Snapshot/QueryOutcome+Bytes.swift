@@ -75,13 +75,14 @@ struct SavedQuery: Sendable {
     private let isAnswered: Bool
     private let failure: String?
     private let series: [HistorySeries]
+    private let recorded: RecordedSeries?
 
     static func all(of context: EngineContext) -> [SavedQuery] { zip(context.plan.queries, context.queries).map { SavedQuery($0, $1) } }
 
     private init(_ plan: QueryPlan, _ state: QueryState) {
         id = plan.id
         (nextDue, askedFor, isAnswered) = (state.nextDue, state.askedFor, state.isAnswered)
-        (failure, series) = (state.failure, state.series)
+        (failure, series, recorded) = (state.failure, state.series, state.recorded)
     }
 
     func write(to writer: inout SnapshotWriter) {
@@ -93,11 +94,12 @@ struct SavedQuery: Sendable {
         writer.write(failure ?? "")
         writer.write(series.count)
         for one in series { writer.write(one) }
+        recorded?.write(to: &writer)
     }
 }
 
 extension EngineContext {
-    /// False when the bytes are damaged. A query that the plan does not have is left out.
+    /// False when the bytes are damaged or of another plan.
     func readQueries(from reader: inout SnapshotReader) -> Bool {
         guard let count = reader.readCount() else { return false }
         for _ in 0..<count {
@@ -105,7 +107,12 @@ extension EngineContext {
                 let isAnswered = reader.readBool(), let hasFailed = reader.readBool(), let failure = reader.readText(),
                 let series = reader.readAllSeries()
             else { return false }
-            guard let number = plan.queryNumbers[id] else { continue }
+            // What follows depends on the plan, which is that of the checkpoint.
+            guard let number = plan.queryNumbers[id] else { return false }
+            if let recorded = plan.queries[number].recorded {
+                guard let restored = RecordedSeries(recorded, from: &reader) else { return false }
+                queries[number].recorded = restored
+            }
             queries[number].nextDue = nextDue
             queries[number].askedFor = askedFor == .distantFuture ? nil : askedFor
             queries[number].isAnswered = isAnswered

@@ -110,6 +110,20 @@ public struct TopicFilter: Hashable, Sendable {
         }.joined(separator: "/")
     }
 
+    /// As it is written, captures and all.
+    public var text: String {
+        let levels = levels.map { level in
+            switch level {
+            case .literal(let text): text
+            case .any(nil): "+"
+            case .any(let capture?): "{\(capture)}"
+            case .rest(nil): "#"
+            case .rest(let capture?): "{\(capture)#}"
+            }
+        }
+        return (share.map { "$share/\($0)/" } ?? "") + levels.joined(separator: "/")
+    }
+
     /// Whether every topic that `other` matches is matched by this filter too (shares have to be the same).
     public func covers(_ other: TopicFilter) -> Bool {
         guard share == other.share else { return false }

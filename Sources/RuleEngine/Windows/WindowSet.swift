@@ -36,6 +36,9 @@ public struct WindowSet: Sendable {
     /// How many samples an expression holds.
     public func sampleCount(of expression: Int) -> Int { series.indices.contains(expression) ? series[expression].history.count : 0 }
 
+    /// The instant of an expression's newest sample.
+    func newest(of expression: Int) -> Instant? { series.indices.contains(expression) ? series[expression].history.newest?.at : nil }
+
     /// Adds a sample of an expression and moves its windows to the instant. A sample already there at the same instant is replaced, or, with `besideOthers`,
     /// joined: messages that were received together, or come from several devices, are several samples.
     @discardableResult

@@ -21,7 +21,7 @@ struct RuleReader {
     private static let keys =
         [
             "alert", "on", "by", "expr", "resolve_expr", "levels", "let", "value", "for", "keep_firing_for", "missing", "every", "labels",
-            "annotations", "event", "limit", "actions", "mode", "enabled", "influx", "offset", "with",
+            "annotations", "event", "limit", "actions", "mode", "enabled", "influx", "offset", "device", "with",
         ].map { KnownKey($0) }
         + ["sequence"].map { .notSupported($0) }
         + [KnownKey("record", refused: "recording rules are not supported: 'record' has no meaning here")]
@@ -43,6 +43,7 @@ struct RuleReader {
             subscriptions: subscriptions??.all ?? [], by: by, levels: levels)
         rule.every = every
         rule.query = query ?? nil
+        rule.device = device(mapping, by)
         rule.isEvent = isEvent ?? false
         readTexts(mapping, captures: subscriptions??.captures ?? Set(by), hasLevels: mapping.has("levels"), into: &rule)
         readOptions(mapping, into: &rule)
@@ -78,6 +79,23 @@ struct RuleReader {
         }
         let length = offset.flatMap { reading.duration($0.value, "offset") }
         return .some(QueryReader(reading: reading).query(entry.value, every: every, offset: length))
+    }
+
+    /// How the tags of a query name the device; of topics their filters say it.
+    private func device(_ mapping: MappingReader, _ tags: [String]) -> [TopicSubscription.DevicePart]? {
+        guard let entry = mapping.entry("device") else { return nil }
+        guard mapping.has("influx") else {
+            reading.report(
+                "conflicting-keys", "'device' of a rule is for 'influx'; of a topic it stands with the topic", at: entry.keyRange,
+                hint: "on: [{topic: '…', device: '…'}]")
+            return nil
+        }
+        return DevicePatternReader(reading: reading, names: tags).read(entry.value) { name, location in
+            reading.findings.report(
+                "unknown-capture", "'device' must name tags of the query: '\(name)' is none", at: location,
+                notes: [tags.isEmpty ? "the query has no tags" : "tags: \(tags.joined(separator: ", "))"],
+                hint: nearestName(to: name, in: tags).map { "did you mean '\($0)'?" })
+        }
     }
 
     /// The tags by which the answer is grouped; `by` says them where the query does not.

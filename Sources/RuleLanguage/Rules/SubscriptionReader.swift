@@ -49,7 +49,11 @@ struct SubscriptionReader {
         if let node = mapping["decoder"], let decoder = decoder(node) { found.decoder = decoder }
         if let node = mapping["time_field"] { found.timeField = timeField(node, found.decoder) }
         if let node = mapping["value_as"] { found.valueAs = capture(node, "value_as", of: filter) }
-        if let node = mapping["device"] { found.device = device(node, of: filter) }
+        if let node = mapping["device"] {
+            found.device = DevicePatternReader(reading: reading, names: filter.captures).read(node) {
+                unknownCapture($0, "device", of: filter, at: $1)
+            }
+        }
         if let node = mapping["qos"], let qos = reading.integer(node, "qos", in: 0...2) { found.qos = UInt8(qos) }
         if let node = mapping["retained"],
             let retained = reading.choice(node, "retained", [("use", TopicSubscription.Retained.use), ("skip", .skip)])
@@ -134,39 +138,5 @@ struct SubscriptionReader {
             "unknown-capture", "'\(key)' must name captures of its topic filter: '\(name)' is none", at: location,
             notes: [captures.isEmpty ? "the filter has no captures" : "captures: \(captures.joined(separator: ", "))"],
             hint: nearestName(to: name, in: captures).map { "did you mean '\($0)'?" })
-    }
-
-    /// `"{site}-{sensor}"`: literal pieces and captures.
-    private func device(_ node: YAMLNode, of filter: TopicFilter) -> [TopicSubscription.DevicePart]? {
-        guard let text = reading.name(node, "device"), case .scalar(_, let style) = node.content else { return nil }
-        let source = reading.file.sourceText(text, style, at: node.range)
-        var parts: [TopicSubscription.DevicePart] = []
-        var literal: [UInt8] = []
-        let bytes = Array(text.utf8)
-        var at = 0
-        while at < bytes.count {
-            guard bytes[at] == UInt8(ascii: "{") || bytes[at] == UInt8(ascii: "}") else {
-                literal.append(bytes[at])
-                at += 1
-                continue
-            }
-            guard bytes[at] == UInt8(ascii: "{"), let close = bytes[at...].firstIndex(of: UInt8(ascii: "}")) else {
-                reading.findings.report(
-                    "unknown-capture", "'device' must be text with captures in braces: {site}-{sensor}",
-                    at: source.location(of: at..<at + 1))
-                return nil
-            }
-            let name = String(decoding: bytes[at + 1..<close], as: UTF8.self)
-            guard filter.captures.contains(name) else {
-                unknownCapture(name, "device", of: filter, at: source.location(of: at + 1..<close))
-                return nil
-            }
-            if !literal.isEmpty { parts.append(.literal(String(decoding: literal, as: UTF8.self))) }
-            literal = []
-            parts.append(.capture(name))
-            at = close + 1
-        }
-        if !literal.isEmpty { parts.append(.literal(String(decoding: literal, as: UTF8.self))) }
-        return parts
     }
 }

@@ -20,7 +20,9 @@ struct CheckCommand: ParsableCommand {
         var rules: [RuleLoader.Source] = []
         var notifications: [RuleLoader.Source] = []
         var diagnostics: [Diagnostic] = []
-        let configuration = try ConfigurationOptions.load(config, flags: [])
+        var configuration = try ConfigurationOptions.load(config, flags: [])
+        // Without a file nobody has said what the server is like.
+        if configuration.file == nil { configuration.surroundings.recorded.isKnown = false }
         // Rules may use what the configured plugins provide; those are told of when they are among the paths, or when all is looked at.
         let installed = InstalledPlugins.load(
             configuration, http: NoNetwork(), publisher: nil, logger: Logger(label: "plugins") { _ in SwiftLogNoOpLogHandler() })

@@ -68,5 +68,6 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("location.latitude", .number(-90...90)),
         ConfigurationKey("location.longitude", .number(-180...180)),
         ConfigurationKey("allowed_lateness", .duration, default: "1m"),
+        ConfigurationKey("windows.own_history", .duration, default: "2d"),
     ]
 }

@@ -58,6 +58,7 @@ struct ServerConfiguration: Sendable {
         }
         for key in ConfigurationKey.all { check(key, &failure) }
         readSurroundings(&failure)
+        surroundings.recorded = recordedHistory
         guard failure.diagnostics.isEmpty, failure.messages.isEmpty else { throw failure }
     }
 

@@ -86,6 +86,7 @@ extension Surroundings {
             Document.Member(name, ["centre": Self.document(zone.centre), "radius": .double(zone.radius)])
         }
         members.append(.init("zones", .object(zones)))
+        members.append(.init("recorded", recorded.document))
         return .object(members)
     }
 
@@ -99,6 +100,35 @@ extension Surroundings {
         for member in document["zones"]?.members ?? [] {
             guard let centre = GeoPoint(member.value["centre"]), let radius = member.value["radius"]?.number else { return nil }
             zones[member.name] = Zone(centre: centre, radius: radius)
+        }
+        guard let recorded = RecordedHistory(document["recorded"]) else { return nil }
+        self.recorded = recorded
+    }
+}
+
+extension RecordedHistory {
+    fileprivate var document: Document {
+        let measurements = measurements.map { one in
+            var members: [Document.Member] = [.init("name", .string(one.name)), .init("topic", .string(one.topic.text))]
+            if let retention = one.retention { members.append(.init("retention", .string(retention))) }
+            if let path = one.timeField { members.append(.init("timeField", .array(path.map { .string($0) }))) }
+            if let fields = one.fields { members.append(.init("fields", .array(fields.sorted().map { .string($0) }))) }
+            return Document.object(members)
+        }
+        return ["ownReach": ownReach.map { .int($0.inNanoseconds) } ?? .null, "measurements": .array(measurements)]
+    }
+
+    /// Rules that were kept before there was such a thing had all windows from the engine's own samples.
+    fileprivate init?(_ document: Document?) {
+        self = .none
+        guard let document else { return }
+        if case .int(let reach)? = document["ownReach"] { ownReach = .nanoseconds(reach) }
+        for one in document["measurements"]?.array ?? [] {
+            guard let name = one["name"]?.string, let topic = one["topic"]?.string.flatMap({ try? TopicFilter($0) }) else { return nil }
+            measurements.append(
+                Measurement(
+                    name, topic: topic, retention: one["retention"]?.string, timeField: one["timeField"]?.array?.compactMap(\.string),
+                    fields: one["fields"]?.array.map { Set($0.compactMap(\.string)) }))
         }
     }
 }

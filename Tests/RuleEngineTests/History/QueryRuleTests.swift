@@ -51,6 +51,25 @@ import Testing
         #expect(perSecond.max()! < 80 && perSecond.min()! > 5, "\(perSecond)")
     }
 
+    @Test func `the device of a series follows from its tags as 'device' says`() throws {
+        let query = "SELECT mean(kw) AS kw FROM m WHERE time > now() - 15m GROUP BY site, sensor"
+        let driver = try Self.driver("device: '{site}-{sensor}'\nexpr: kw > config.limit", query: query)
+        for (device, limit) in [("oslo-1", 5), ("oslo-2", 50), ("1", 0)] { try driver.setDevice(device, "{\"limit\": \(limit)}", at: 1) }
+        driver.advance(to: 300)
+        let series = ["1", "2"].map {
+            HistorySeries(tags: ["site": "oslo", "sensor": $0], columns: ["kw"], rows: [HistoryRow(at: EngineDriver.instant(290), [10])])
+        }
+        try Self.answer(driver, .rows(series), at: 301)
+        let fired = driver.take()
+        #expect(fired.map(\.short) == ["301s A(oslo,1) firing"] && fired.map(\.alert.device) == ["oslo-1"])
+        try driver.setDevice("oslo-2", #"{"limit": 6}"#, at: 310)
+        driver.advance(to: 600)
+        try Self.answer(driver, .rows(series), at: 601)
+        #expect(driver.log() == ["601s A(oslo,2) firing"])
+        try driver.setDevice("oslo-1", nil, at: 610)
+        #expect(driver.log() == ["610s A(oslo,1) resolved [device removed]"])
+    }
+
     @Test func `each series is an instance, its last row's columns the fields`() throws {
         let driver = try Self.driver("expr: kw > 10")
         driver.advance(to: 300)
