@@ -1,19 +1,11 @@
 import CEL
 
 extension Environment {
-    /// `[1, 2].sum()`, `min()`, `max()`, `avg()`, `stddev()`: of numbers, as the windows of these names compute them. Of nothing the sum is 0, and the others have no result.
+    /// `[1, 2].sum()`, `avg()`, `stddev()`: of numbers, as the windows of these names compute them. Of nothing the sum is 0, and the others have no result.
     mutating func addTotals() {
         add(
             Function("sum", .member, [.list(.dyn)], .double) { (arguments) throws(FunctionFailure) in
                 .double(try numbers(arguments, "sum").total)
-            })
-        add(
-            Function("min", .member, [.list(.dyn)], .double) { (arguments) throws(FunctionFailure) in
-                .double(try numbers(arguments, "min", atLeast: 1).reduce(.nan) { $1 <= $0 || $0.isNaN ? $1 : $0 })
-            })
-        add(
-            Function("max", .member, [.list(.dyn)], .double) { (arguments) throws(FunctionFailure) in
-                .double(try numbers(arguments, "max", atLeast: 1).reduce(.nan) { $1 >= $0 || $0.isNaN ? $1 : $0 })
             })
         add(
             Function("avg", .member, [.list(.dyn)], .double) { (arguments) throws(FunctionFailure) in

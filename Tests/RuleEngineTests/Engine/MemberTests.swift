@@ -24,9 +24,7 @@ import Testing
     @Test(arguments: [
         ("members.exists(m, m.t > 5.0)", ["2s", "4s"]), ("members.exists_one(m, m.t > 5.0)", ["2s", "4s"]),
         ("!members.all(m, m.t <= 5.0)", ["2s", "4s"]), ("members.map(m, m.t).sum() == 10.0", ["2s", "4s"]),
-        ("members.map(m, m.t).max() - members.map(m, m.t).min() > 5.0", ["2s", "4s"]),
-        ("members.filter(m, m.t > 5.0).map(m, m.t).max() > 8.0", ["2s"]), ("members.map(m, m.t).avg() > 4.0", ["2s", "4s"]),
-        ("members.map(m, m.t > 5.0, m.device) == ['b']", ["2s", "4s"]),
+        ("members.map(m, m.t).avg() > 4.0", ["2s", "4s"]), ("members.map(m, m.t > 5.0, m.device) == ['b']", ["2s", "4s"]),
         ("members.sortBy(m, -m.t)[0].device == 'b'", ["2s"]), ("members.reverse()[0].t > 5.0", ["2s", "4s"]),
         ("members.map(m, m.t).stddev() == 4.0", ["2s", "4s"]), ("members[1].t > 5.0", ["2s", "4s"]),
     ]) func `macros and functions go over the records`(_ expression: String, _ changes: [String]) throws {
