@@ -36,6 +36,7 @@ let package = Package(
         .executable(name: "windows-benchmark", targets: ["WindowsBenchmark"]),
         .executable(name: "cel-benchmark", targets: ["CELBenchmark"]),
         .executable(name: "plugin-benchmark", targets: ["PluginBenchmark"]),
+        .executable(name: "lua-benchmark", targets: ["LuaBenchmark"]),
         .executable(name: "ingest-benchmark", targets: ["IngestBenchmark"]),
         .executable(name: "journal-benchmark", targets: ["JournalBenchmark"]),
         .executable(name: "influx-benchmark", targets: ["InfluxBenchmark"]),
@@ -90,6 +91,11 @@ let package = Package(
             name: "PluginBenchmark", dependencies: ["LuaScripting", "RuleEngine", "RuleLanguage", logging],
             path: "Benchmarks/PluginBenchmark",
             swiftSettings: settings),
+        .target(name: "CBareLua", dependencies: ["CLua"], path: "Benchmarks/CBareLua"),
+        .executableTarget(
+            name: "LuaBenchmark",
+            dependencies: ["LuaScripting", "RuleEngine", "RuleLanguage", "BenchmarkHarness", "CBareLua", logging],
+            path: "Benchmarks/LuaBenchmark", swiftSettings: settings),
         .target(name: "BenchmarkHarness", path: "Benchmarks/BenchmarkHarness", swiftSettings: settings),
         .executableTarget(
             name: "IngestBenchmark", dependencies: ["BenchmarkHarness"], path: "Benchmarks/IngestBenchmark", swiftSettings: settings),

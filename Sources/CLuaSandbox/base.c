@@ -1,5 +1,6 @@
 // The functions without a library, and `coroutine`, `math`: those of Lua that are safe, and others in place of those that are not.
 #include "internal.h"
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -82,9 +83,37 @@ static int base_xpcall(lua_State *L) {
 
 // MARK: Metatables
 
+static int base_getmetatable(lua_State *L) {
+    luaL_checkany(L, 1);
+    complete_reading(L, owner(L), 1);
+    if (!lua_getmetatable(L, 1)) lua_pushnil(L);
+    else luaL_getmetafield(L, 1, "__metatable");
+    return 1;
+}
+
+static int base_rawget(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    complete_reading(L, owner(L), 1);
+    lua_rawget(L, 1);
+    return 1;
+}
+
+static int base_rawset(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    luaL_checkany(L, 3);
+    lua_settop(L, 3);
+    complete_reading(L, owner(L), 1);
+    lua_rawset(L, 1);
+    return 1;
+}
+
 static int base_setmetatable(lua_State *L) {
     int type = lua_type(L, 2);
     luaL_checktype(L, 1, LUA_TTABLE);
+    complete_reading(L, owner(L), 1);
     luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
     if (type == LUA_TTABLE) {
@@ -127,12 +156,13 @@ static void borrow(lua_State *L, lua_CFunction open) {
 }
 
 void open_base(lua_State *L) {
-    static const char *const plain[] = {"assert", "error", "getmetatable", "ipairs", "rawequal", "rawget", "rawlen", "rawset", "select", "type", NULL};
+    static const char *const plain[] = {"assert", "error", "ipairs", "rawequal", "rawlen", "select", "type", NULL};
     static const char *const counted[] = {"tonumber", NULL};
     static const char *const absent[] = {"collectgarbage", "dofile", "load", "loadfile", "loadstring", "require", "warn", NULL};
     static const luaL_Reg own[] = {
         {"next", base_next}, {"pairs", base_pairs}, {"pcall", base_pcall}, {"xpcall", base_xpcall},
-        {"setmetatable", base_setmetatable}, {"tostring", base_tostring}, {NULL, NULL},
+        {"getmetatable", base_getmetatable}, {"setmetatable", base_setmetatable}, {"rawget", base_rawget}, {"rawset", base_rawset},
+        {"tostring", base_tostring}, {NULL, NULL},
     };
     // luaopen_base fills the globals themselves: everything that is not wanted goes again.
     borrow(L, luaopen_base);
@@ -425,13 +455,45 @@ static int string_rep(lua_State *L) {
     return 1;
 }
 
+/// What `first, last` mean in a text of `length` bytes: the first byte from 0, and how many.
+static size_t range(lua_State *L, size_t length, lua_Integer first, lua_Integer last, size_t *start) {
+    lua_Integer count = (lua_Integer)length;
+    if (first <= 0) first = first == 0 || first < -count ? 1 : count + first + 1;
+    if (last > count) last = count;
+    else if (last < 0) last = last < -count ? 0 : count + last + 1;
+    *start = (size_t)first - 1;
+    return first > last ? 0 : (size_t)(last - first + 1);
+}
+
+static int string_byte(lua_State *L) {
+    size_t length, start;
+    const char *text = luaL_checklstring(L, 1, &length);
+    lua_Integer first = luaL_optinteger(L, 2, 1);
+    size_t count = range(L, length, first, luaL_optinteger(L, 3, first), &start);
+    if (count >= INT_MAX) return luaL_error(L, "string slice too long");
+    charge(L, owner(L), 5 + (int64_t)count);
+    luaL_checkstack(L, (int)count, "string slice too long");
+    for (size_t i = 0; i < count; i++) lua_pushinteger(L, (uint8_t)text[start + i]);
+    return (int)count;
+}
+
+static int string_sub(lua_State *L) {
+    size_t length, start;
+    const char *text = luaL_checklstring(L, 1, &length);
+    size_t count = range(L, length, luaL_checkinteger(L, 2), luaL_optinteger(L, 3, -1), &start);
+    charge(L, owner(L), 5 + (int64_t)(count >> 3));
+    if (count) lua_pushlstring(L, text + start, count);
+    else lua_pushliteral(L, "");
+    return 1;
+}
+
 static int string_dump_refused(lua_State *L) { return luaL_error(L, "'string.dump' is not available to scripts"); }
 
 void open_string(lua_State *L) {
-    static const char *const counted[] = {"byte", "char", "len", "lower", "pack", "packsize", "reverse", "sub", "unpack", "upper", NULL};
+    static const char *const counted[] = {"char", "len", "lower", "pack", "packsize", "reverse", "unpack", "upper", NULL};
     static const luaL_Reg own[] = {
         {"find", string_find}, {"match", string_match}, {"gmatch", string_gmatch}, {"gsub", string_gsub}, {"format", string_format},
-        {"rep", string_rep}, {"dump", string_dump_refused}, {NULL, NULL},
+        {"rep", string_rep}, {"byte", string_byte}, {"sub", string_sub}, {"dump", string_dump_refused}, {NULL, NULL},
     };
     static const char *const utf8_functions[] = {"char", "codepoint", "codes", "len", "offset", NULL};
     borrow(L, luaopen_string);

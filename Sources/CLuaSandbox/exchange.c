@@ -117,6 +117,7 @@ static void encode_value(lua_State *L, sandbox *s, int index, bool takes_functio
     }
     case LUA_TTABLE: {
         lua_Unsigned length;
+        complete_reading(L, s, index);
         if (is_sequence(L, index, &length)) encode_sequence(L, s, index, length, takes_functions, depth);
         else encode_members(L, s, index, takes_functions, depth);
         break;
@@ -147,8 +148,8 @@ typedef struct {
 } reader;
 
 static uint32_t take_count(reader *r) {
-    uint32_t count = 0;
-    if ((size_t)(r->end - r->at) >= 4) memcpy(&count, r->at, 4);
+    uint32_t count;
+    memcpy(&count, r->at, 4);
     r->at += 4;
     return count;
 }
@@ -227,6 +228,11 @@ static void decode_value(lua_State *L, reader *r, int depth, bool in_array) {
     case SANDBOX_HANDLE: push_handle(L, r); break;
     default: lua_pushnil(L);
     }
+}
+
+void decode_at(lua_State *L, const uint8_t *at) {
+    reader r = {at, NULL};
+    decode_value(L, &r, 0, false);
 }
 
 /// Pushes everything that `input` holds.

@@ -10,6 +10,9 @@
 static inline sandbox *owner(lua_State *L) { return *(sandbox **)lua_getextraspace(L); }
 
 /// Ends the run: nothing of the script can catch it.
+/// `deadline` of a run whose time is taken when its clock is first looked at: most runs end before that.
+#define DEADLINE_OPEN (-1)
+
 _Noreturn void raise_limit(lua_State *L, sandbox *s, int32_t limit);
 /// For a status of lua_resume or lua_pcallk: a refused allocation is a limit.
 void note_status(sandbox *s, int status);
@@ -29,7 +32,18 @@ void check_time(lua_State *L, sandbox *s);
 void encode(lua_State *L, sandbox *s, int index, bool takes_functions);
 int decode_all(lua_State *L, sandbox *s);
 void push_function_reference(lua_State *L, int32_t reference);
+/// Pushes the value that begins at `at`.
+void decode_at(lua_State *L, const uint8_t *at);
 extern const char array_marker;
+
+// reading.c
+void open_readings(lua_State *L);
+void push_reading(lua_State *L, sandbox *s, const sandbox_message *message, const sandbox_bytes *captures);
+/// Makes a plain table of a reading that is not one yet; any other value stays as it is.
+void complete_reading(lua_State *L, sandbox *s, int index);
+
+// json.c
+int json_decode(lua_State *L);
 
 // order.c
 typedef struct {

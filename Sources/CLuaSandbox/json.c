@@ -6,6 +6,8 @@
 typedef struct {
     const uint8_t *at, *end;
     sandbox_bytes *out;
+    /// Where the members of the outermost object begin; may be NULL.
+    sandbox_bytes *offsets;
 } json;
 
 static void skip_space(json *j) {
@@ -140,20 +142,26 @@ static int32_t read_number(json *j) {
     if (!is_digit(j)) return SANDBOX_JSON_SYNTAX;
     uint64_t value = 0;
     bool fits = true;
+    /// Of the significand, and how many of them stand behind the point.
+    int digits = 0, scale = 0;
     if (*j->at == '0') j->at++;
     else
         while (is_digit(j)) {
             if (value > (INT64_MAX - 9) / 10) fits = false;
             value = value * 10 + (uint64_t)(*j->at++ - '0');
+            digits++;
         }
     if (j->at < j->end && *j->at == '.') {
         is_whole = false;
         j->at++;
         if (!is_digit(j)) return SANDBOX_JSON_SYNTAX;
-        while (is_digit(j)) j->at++;
+        for (; is_digit(j); j->at++) {
+            if (++digits <= 15) value = value * 10 + (uint64_t)(*j->at - '0');
+            scale++;
+        }
     }
     if (j->at < j->end && (*j->at | 0x20) == 'e') {
-        is_whole = false;
+        is_whole = fits = false;
         j->at++;
         if (j->at < j->end && (*j->at == '+' || *j->at == '-')) j->at++;
         if (!is_digit(j)) return SANDBOX_JSON_SYNTAX;
@@ -161,6 +169,14 @@ static int32_t read_number(json *j) {
     }
     if (is_whole && fits && !(is_negative && value == 0)) {
         sandbox_put_integer(j->out, is_negative ? -(int64_t)value : (int64_t)value);
+        return 0;
+    }
+    // Up to 2^53 and 10^22 both are doubles, and the quotient is rounded once (Clinger 1990): no need for strtod.
+    if (fits && digits <= 15 && scale <= 22) {
+        static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+            1e19, 1e20, 1e21, 1e22};
+        double number = (double)value / powers[scale];
+        sandbox_put_number(j->out, is_negative ? -number : number);
         return 0;
     }
     size_t length = (size_t)(j->at - start);
@@ -186,6 +202,11 @@ static int32_t read_word(json *j, const char *word, int32_t tag) {
     return 0;
 }
 
+static void put_offset(sandbox_bytes *offsets, size_t offset) {
+    uint32_t value = (uint32_t)offset;
+    sandbox_put_raw(offsets, &value, 4);
+}
+
 /// The members of an object after its brace; their number, or a failure below 0.
 static int32_t read_members(json *j, int depth) {
     int32_t count = 0;
@@ -197,6 +218,7 @@ static int32_t read_members(json *j, int depth) {
     while (true) {
         skip_space(j);
         if (j->at >= j->end || *j->at++ != '"') return SANDBOX_JSON_SYNTAX;
+        if (depth == 0 && j->offsets) put_offset(j->offsets, j->out->count);
         int32_t failure = read_string(j);
         if (failure) return failure;
         skip_space(j);
@@ -256,15 +278,36 @@ static int32_t read_value(json *j, int depth) {
 }
 
 int32_t sandbox_put_json(sandbox_bytes *b, const void *text, size_t length) {
-    json j = {text, (const uint8_t *)text + length, b};
+    json j = {text, (const uint8_t *)text + length, b, NULL};
     int32_t failure = read_value(&j, 0);
     if (failure) return failure;
     skip_space(&j);
     return j.at == j.end ? 0 : SANDBOX_JSON_SYNTAX;
 }
 
-int32_t sandbox_put_reading(sandbox_bytes *b, const void *text, size_t length) {
-    json j = {text, (const uint8_t *)text + length, b};
+/// `json.decode(text)`: the value, or nil and a message.
+int json_decode(lua_State *L) {
+    sandbox *s = owner(L);
+    size_t length;
+    if (!lua_isstring(L, 1)) return luaL_error(L, "json.decode: wants a string");
+    const char *text = lua_tolstring(L, 1, &length);
+    charge(L, s, 20 + (int64_t)(length >> 2));
+    // Nothing is on its way into Lua while Lua runs.
+    sandbox_clear(&s->input);
+    bool is_json = sandbox_put_json(&s->input, text, length) == 0;
+    size_t count = s->input.count;
+    s->input.count = 0;
+    if (!is_json || !count) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "it is no JSON");
+        return 2;
+    }
+    decode_at(L, s->input.base);
+    return 1;
+}
+
+int32_t sandbox_put_reading(sandbox_bytes *b, sandbox_bytes *offsets, const void *text, size_t length) {
+    json j = {text, (const uint8_t *)text + length, b, offsets};
     skip_space(&j);
     if (j.at == j.end) return SANDBOX_JSON_EMPTY;
     size_t start = b->count;
@@ -275,6 +318,8 @@ int32_t sandbox_put_reading(sandbox_bytes *b, const void *text, size_t length) {
         count = read_members(&j, 0);
         if (count < 0) return count;
     } else {
+        if (offsets) put_offset(offsets, start);
+        j.offsets = NULL;
         sandbox_put_name(b, "value", 5);
         int32_t failure = read_value(&j, 0);
         if (failure && first == '[') return failure;

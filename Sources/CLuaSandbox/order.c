@@ -87,6 +87,7 @@ int base_next(lua_State *L) {
     sandbox *s = owner(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
+    complete_reading(L, s, 1);
     table_key from, best, key;
     bool has_from = !lua_isnil(L, 2), has_best = false;
     if (has_from && !read_key(L, 2, &from)) refuse_key(L, 2);
@@ -140,6 +141,7 @@ int base_pairs(lua_State *L) {
         return 3;
     }
     luaL_checktype(L, 1, LUA_TTABLE);
+    complete_reading(L, s, 1);
     size_t count = sorted_keys(L, s, 1);
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {

@@ -3,7 +3,7 @@
 #include <time.h>
 
 static const char limit_marker;
-static const char threads_key, idle_key;
+static const char threads_key;
 
 int64_t monotonic_now(void) {
     struct timespec now;
@@ -44,7 +44,10 @@ void note_status(sandbox *s, int status) {
 
 void check_time(lua_State *L, sandbox *s) {
     if (s->is_stopped) raise_limit(L, s, SANDBOX_STOPPED);
-    if (s->deadline && monotonic_now() > s->deadline) raise_limit(L, s, SANDBOX_WALL_TIME);
+    if (!s->deadline) return;
+    int64_t now = monotonic_now();
+    if (s->deadline == DEADLINE_OPEN) s->deadline = now + s->limits.wall_time;
+    else if (now > s->deadline) raise_limit(L, s, SANDBOX_WALL_TIME);
 }
 
 static void on_count(lua_State *L, lua_Debug *ar) {
@@ -90,7 +93,6 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 // MARK: Making
 
 static int open_everything(lua_State *L) {
-    sandbox *s = owner(L);
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &threads_key);
     lua_newtable(L);
@@ -111,7 +113,13 @@ static int open_everything(lua_State *L) {
     lua_newtable(L);
     open_math(L);
     lua_setfield(L, -2, "math");
-    (void)s;
+    lua_newtable(L);
+    lua_pushcfunction(L, json_decode);
+    lua_setfield(L, -2, "decode");
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, -2, "null");
+    lua_setfield(L, -2, "json");
+    open_readings(L);
     return 0;
 }
 
@@ -122,6 +130,7 @@ sandbox *sandbox_new(sandbox_limits limits, uint64_t seed, sandbox_host host, vo
     s->host = host;
     s->user = user;
     s->left = INT64_MAX;
+    s->configuration_function = -1;
     for (int i = 0; i < 4; i++) {
         // splitmix64: four words from one.
         uint64_t z = (seed += 0x9e3779b97f4a7c15u);
@@ -149,6 +158,7 @@ void sandbox_free(sandbox *s) {
     if (s->main) lua_close(s->main);
     free(s->input.base);
     free(s->output.base);
+    free(s->spare.base);
     free(s->message.base);
     free(s->traceback.base);
     free(s->chunk.base);
@@ -241,27 +251,46 @@ typedef struct {
     int32_t function, table, thread, arguments, results;
     const char *name, *text;
     size_t length;
+    const sandbox_message *message;
+    const sandbox_bytes *captures;
     int load_status;
 } run;
 
 static run *run_at_hand(lua_State *L) { return lua_touserdata(L, 1); }
 
+/// The coroutine of the last run, when it has ended; false: one has to be made.
+static bool take_idle(run *r) {
+    r->co = r->s->idle;
+    r->thread = r->s->idle_reference;
+    r->s->idle = NULL;
+    return r->co != NULL;
+}
+
+/// Keeps the coroutine for the next run; false when there is one already, or when it cannot run again.
+static bool put_idle(run *r) {
+    if (r->s->idle || lua_status(r->co) != LUA_OK) return false;
+    lua_settop(r->co, 0);
+    r->s->idle = r->co;
+    r->s->idle_reference = r->thread;
+    return true;
+}
+
+static int make_thread(lua_State *L) {
+    run *r = run_at_hand(L);
+    r->thread = 0;
+    // Kept from the collector while it runs, waits or is idle.
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &threads_key);
+    r->co = lua_newthread(L);
+    r->thread = luaL_ref(L, -2);
+    lua_pop(L, 1);
+    return 0;
+}
+
 /// Puts a thread, the function and its arguments together.
 static int prepare(lua_State *L) {
     run *r = run_at_hand(L);
     sandbox *s = r->s;
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &idle_key) == LUA_TTHREAD) {
-        r->co = lua_tothread(L, -1);
-        lua_pushnil(L);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &idle_key);
-    } else {
-        r->co = lua_newthread(L);
-    }
-    // Kept from the collector while it runs or waits.
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &threads_key);
-    lua_pushthread(r->co);
-    lua_xmove(r->co, L, 1);
-    r->thread = luaL_ref(L, -2);
+    if (!take_idle(r)) make_thread(L);
     int base = lua_gettop(L);
     if (r->text) {
         r->load_status = luaL_loadbufferx(L, r->text, r->length, r->name, "t");
@@ -318,12 +347,8 @@ static int finish(lua_State *L) {
         s->output_count = r->results;
         lua_settop(L, base);
     }
+    if (put_idle(r)) return 0;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &threads_key);
-    if (lua_status(r->co) == LUA_OK) {
-        lua_settop(r->co, 0);
-        lua_rawgeti(L, -1, r->thread);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &idle_key);
-    }
     if (lua_rawgeti(L, -1, r->thread) == LUA_TTHREAD) luaL_unref(L, -2, r->thread);
     return 0;
 }
@@ -338,7 +363,7 @@ static void begin(sandbox *s, bool may_wait) {
     s->limit = SANDBOX_NO_LIMIT;
     s->last_refusal = SANDBOX_NO_LIMIT;
     s->left = s->limits.instructions;
-    s->deadline = s->limits.wall_time ? monotonic_now() + s->limits.wall_time : 0;
+    s->deadline = s->limits.wall_time ? DEADLINE_OPEN : 0;
     s->may_wait = may_wait;
     s->is_blocked = s->is_host_waiting = s->is_stopped = false;
     s->close_depth = 0;
@@ -393,11 +418,15 @@ static int32_t go_on(sandbox *s, run *r, bool wants_results, int32_t *thread) {
         return drop_after_failure(s, r);
     }
     r->results = wants_results ? count : 0;
-    status = protected_step(s, finish, r);
-    if (status != LUA_OK) {
-        int32_t result = fail_on_main(s, status);
-        drop_after_failure(s, r);
-        return result;
+    s->output_count = 0;
+    // Nothing in this can fail: no step of its own under lua_pcall.
+    if (r->results > 0 || !put_idle(r)) {
+        status = protected_step(s, finish, r);
+        if (status != LUA_OK) {
+            int32_t result = fail_on_main(s, status);
+            drop_after_failure(s, r);
+            return result;
+        }
     }
     s->is_running = false;
     s->left = INT64_MAX;
@@ -432,6 +461,42 @@ int32_t sandbox_load(sandbox *s, const char *text, size_t length, const char *na
 int32_t sandbox_call(sandbox *s, int32_t function, bool wants_results, bool may_wait, int32_t *thread) {
     run r = {.s = s, .function = function};
     return start(s, &r, wants_results, may_wait, thread);
+}
+
+static int end_of_call(lua_State *L, int status, lua_KContext context) {
+    (void)L, (void)status, (void)context;
+    return 0;
+}
+
+/// The first function of a coroutine that gets a message: what is made for the call is made under its protection.
+static int run_with_message(lua_State *L) {
+    run *r = run_at_hand(L);
+    push_function_reference(L, r->function);
+    if (lua_type(L, -1) != LUA_TFUNCTION) return luaL_error(L, "the function is gone");
+    push_reading(L, r->s, r->message, r->captures);
+    // From here on the call may wait, and what `r` points to be gone.
+    lua_callk(L, 1, 0, 0, end_of_call);
+    return 0;
+}
+
+int32_t sandbox_call_with_message(
+    sandbox *s, int32_t function, const sandbox_message *message, const sandbox_bytes *captures, int32_t *thread
+) {
+    run r = {.s = s, .function = function, .message = message, .captures = captures};
+    if (s->is_running) return SANDBOX_FAILED;
+    begin(s, true);
+    if (!take_idle(&r)) {
+        int status = protected_step(s, make_thread, &r);
+        if (status != LUA_OK) {
+            int32_t result = fail_on_main(s, status);
+            if (r.thread) drop_after_failure(s, &r);
+            return result;
+        }
+    }
+    lua_pushcfunction(r.co, run_with_message);
+    lua_pushlightuserdata(r.co, &r);
+    r.arguments = 1;
+    return go_on(s, &r, false, thread);
 }
 
 int32_t sandbox_call_named(sandbox *s, int32_t table, const char *name, bool wants_results, bool may_wait, int32_t *thread) {

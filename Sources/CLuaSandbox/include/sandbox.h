@@ -51,6 +51,8 @@ enum sandbox_tag {
     SANDBOX_FUNCTION = 9,
     /// A handle: a table whose methods were given by `sandbox_define_handle`; class (32 bits) and number (64 bits).
     SANDBOX_HANDLE = 10,
+    /// Of messages: the configuration of the device (a string follows), asked for when it is looked at.
+    SANDBOX_CONFIGURATION = 11,
 };
 
 typedef struct {
@@ -70,6 +72,11 @@ typedef struct {
     size_t exchange;
 } sandbox_limits;
 
+/// A message that is read: members with the offset of each, and what the host adds, which hides members.
+typedef struct {
+    sandbox_bytes members, offsets, extras;
+} sandbox_message;
+
 typedef struct sandbox sandbox;
 typedef int32_t (*sandbox_host)(void *user, int32_t function, int32_t argument_count);
 
@@ -78,6 +85,8 @@ struct sandbox {
     sandbox_limits limits;
     /// Into Lua: arguments and results of host functions. Out of Lua: arguments of host functions, results of handlers.
     sandbox_bytes input, output;
+    /// In place of `output` where something is asked of the host while that is written.
+    sandbox_bytes spare;
     /// How many values `output` holds.
     int32_t output_count;
     void *user;
@@ -91,6 +100,12 @@ struct sandbox {
     volatile bool is_stopped;
     lua_State *thread, *caller;
     int32_t close_depth;
+    /// A coroutine that has ended without waiting, for the next run; its place in the table of threads.
+    lua_State *idle;
+    int32_t idle_reference;
+    /// The host function that gives a device's configuration; below 0: there is none.
+    int32_t configuration_function;
+    const void *reading_metatable;
     // Memory.
     size_t memory, memory_peak;
     int32_t last_refusal;
@@ -122,6 +137,9 @@ bool sandbox_get(sandbox *s, const char *name);
 int32_t sandbox_load(sandbox *s, const char *text, size_t length, const char *name, bool wants_results, bool may_wait, int32_t *thread);
 /// Calls a function by reference with the values in `input`.
 int32_t sandbox_call(sandbox *s, int32_t function, bool wants_results, bool may_wait, int32_t *thread);
+/// Calls a function with a message and what the route to it has captured. It may wait, and what it returns is dropped.
+int32_t sandbox_call_with_message(
+    sandbox *s, int32_t function, const sandbox_message *message, const sandbox_bytes *captures, int32_t *thread);
 /// Calls `name` of the table behind a reference, or the global function `name` when `table` is 0.
 int32_t sandbox_call_named(sandbox *s, int32_t table, const char *name, bool wants_results, bool may_wait, int32_t *thread);
 /// Goes on with a waiting handler; the values in `input` are what its wait gives.
@@ -198,6 +216,16 @@ enum sandbox_json { SANDBOX_JSON_EMPTY = -1, SANDBOX_JSON_SYNTAX = -2, SANDBOX_J
 /// Adds the value that a text of JSON holds. Not 0: it is none, and what was added is of no use.
 int32_t sandbox_put_json(sandbox_bytes *b, const void *text, size_t length);
 /// Adds the members (name and value) that a payload gives a reading: those of a JSON object; of any other JSON value, or of plain text, `value`.
-/// Gives their number, or what is wrong.
-int32_t sandbox_put_reading(sandbox_bytes *b, const void *text, size_t length);
+/// Gives their number, or what is wrong. `offsets` gets a 32-bit offset in `b` for each, and may be NULL.
+int32_t sandbox_put_reading(sandbox_bytes *b, sandbox_bytes *offsets, const void *text, size_t length);
+/// Reads a message, in place of the one before; the number of its members, or what is wrong with its payload. `time` in seconds since 1970.
+int32_t sandbox_read_message(
+    sandbox_message *m, const void *topic, size_t topic_length, const void *payload, size_t payload_length, bool is_retained, double time);
+void sandbox_give_back_message(sandbox_message *m);
+/// Adds a device's configuration to what a route captures.
+static inline void sandbox_put_configuration(sandbox_bytes *b, const void *device, uint32_t length) {
+    sandbox_put_name(b, "config", 6);
+    sandbox_put_tag(b, SANDBOX_CONFIGURATION);
+    sandbox_put_name(b, device, length);
+}
 bool sandbox_is_utf8(const void *text, size_t length);

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import RuleEngine
 
 /// One script: its Lua, its handlers, its calls that wait, what it has done wrong.
@@ -19,8 +20,16 @@ final class Automation {
     var messageWaits = 0
     /// Functions of `after` that are not called yet.
     var pendingFunctions = 0
-    /// The call that runs now; nil while the file itself is read.
-    var current: HandlerRun?
+    /// The call that runs now; nil while the file itself is read. Of a message's handler it is made when somebody asks: most handlers wait for nothing.
+    var current: HandlerRun? {
+        if running == nil, let beginning {
+            running = HandlerRun(
+                number: beginning.number, handler: beginning.route.handler, key: beginning.route.key, captures: beginning.route.captures)
+        }
+        return running
+    }
+    var running: HandlerRun?
+    var beginning: (number: Int64, route: Route)?
     var isLoading = false
     /// Calls that began; one that waits and goes on is one.
     var runs = 0
@@ -99,29 +108,28 @@ enum CallArguments {
     case action(alert: Document, arguments: Document)
 }
 
-/// A message as handlers see it: its members, written once for all handlers.
+/// A message that is kept: for calls that stand in line, for `wait_for`, for `mqtt.latest`.
 final class Reading {
     let topic: String
     let payload: [UInt8]
     let isRetained: Bool
     let at: Instant
-    let members: LuaScratch
+    let message = LuaMessage()
 
-    /// Nil for a payload that cannot be decoded.
-    init?(topic: String, payload: [UInt8], isRetained: Bool, at: Instant) {
-        guard let members = LuaScratch(payload: payload) else { return nil }
-        self.topic = topic
-        self.payload = payload
+    /// Of a message that can be decoded.
+    init(topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, isRetained: Bool, at: Instant) {
+        self.topic = String(decoding: topic, as: UTF8.self)
+        self.payload = Array(payload)
         self.isRetained = isRetained
         self.at = at
-        self.members = members
+        _ = message.read(topic: topic, payload: payload, isRetained: isRetained, time: at.seconds)
     }
 
-    /// The table of a reading: built-in names hide captures, captures hide members.
+    /// The whole table: built-in names hide captures, captures hide members.
     func write(_ writer: LuaWriter, captures: [(name: String, value: String)], world: ScriptWorld) {
         let device = captures.first { $0.name == "device" }.map(\.value)
-        writer.object(members.count + captures.count + 6)
-        writer.raw(members)
+        writer.object(message.count + captures.count + 6)
+        writer.raw(message)
         for (name, value) in captures {
             writer.name(name)
             writer.string(value)
@@ -138,5 +146,48 @@ final class Reading {
         payload.withUnsafeBytes { writer.string($0) }
         writer.name("config")
         if let config = device.flatMap(world.device)?.config { writer.value(config) } else { writer.object(0) }
+    }
+}
+
+/// The way from a topic to a handler that listens to it.
+final class Route {
+    /// Not the other way round: whoever takes a script away throws the routes away.
+    let automation: Automation
+    let handler: Int
+    let function: LuaFunction
+    let captures: [(name: String, value: String)]
+    let values: LuaCaptures
+    let key: String
+    let takesRetained: Bool
+
+    private static let builtIn: Set<String> = ["topic", "time", "received_at", "retained", "payload", "config"]
+
+    init(_ automation: Automation, _ number: Int, captures: [(name: String, value: String)], takesRetained: Bool) {
+        self.automation = automation
+        self.captures = captures
+        self.takesRetained = takesRetained
+        handler = number
+        function = automation.handlers[number].function
+        key = automation.handlers[number].key(captures)
+        // Built-in names hide captures.
+        values = LuaCaptures(
+            captures.filter { !Self.builtIn.contains($0.name) }, device: captures.first { $0.name == "device" }.map(\.value))
+    }
+}
+
+/// All ways from one topic.
+final class TopicRoutes {
+    let bytes: [UInt8]
+    let routes: [Route]
+    var topic: String { String(decoding: bytes, as: UTF8.self) }
+
+    init(_ topic: UnsafeRawBufferPointer, _ routes: [Route]) {
+        bytes = Array(topic)
+        self.routes = routes
+    }
+
+    @inline(__always)
+    func isOf(_ topic: UnsafeRawBufferPointer) -> Bool {
+        bytes.withUnsafeBytes { $0.count == topic.count && ($0.count == 0 || memcmp($0.baseAddress!, topic.baseAddress!, $0.count) == 0) }
     }
 }

@@ -27,7 +27,7 @@ extension AutomationRuntime {
     ) {
         guard mayRun(automation) else { return }
         let handler = automation.handlers[number]
-        let key = handler.key.isEmpty ? ownKey : Self.key(handler.key, captures)
+        let key = handler.key.isEmpty ? ownKey : handler.key(captures)
         let waiting = automation.byKey.isEmpty ? [] : automation.byKey[Automation.RunKey(handler: number, key: key)] ?? []
         if !waiting.isEmpty {
             switch handler.mode {
@@ -45,8 +45,36 @@ extension AutomationRuntime {
         begin(automation, number, key, arguments, captures)
     }
 
-    private static func key(_ names: [String], _ captures: [(name: String, value: String)]) -> String {
-        names.map { name in captures.first { $0.name == name }?.value ?? "" }.joined(separator: "/")
+    /// Calls a handler of a message that is read.
+    ///
+    /// - Parameter keep: gives the message as something that can be kept.
+    func call(_ route: Route, _ message: LuaMessage, keep: () -> Reading) {
+        let automation = route.automation
+        guard automation.byKey.isEmpty else { return call(automation, route.handler, .reading(keep()), captures: route.captures) }
+        guard mayRun(automation) else { return }
+        automation.beginning = (nextRunNumber(), route)
+        automation.runs += 1
+        defer {
+            automation.beginning = nil
+            automation.running = nil
+        }
+        do throws(LuaFailure) {
+            let thread = try automation.lua.start(route.function, message, route.values)
+            markChanged(automation)
+            guard let thread, let run = automation.current else { return }
+            run.thread = thread
+            wait(run, of: automation)
+        } catch {
+            automation.beginning = nil
+            automation.running = nil
+            markChanged(automation)
+            fault(automation, error)
+        }
+    }
+
+    private func wait(_ run: HandlerRun, of automation: Automation) {
+        automation.waiting[run.number] = run
+        if let handler = run.handler { automation.byKey[.init(handler: handler, key: run.key), default: []].append(run.number) }
     }
 
     private func queue(
@@ -81,13 +109,13 @@ extension AutomationRuntime {
 
     /// Runs a part of a call, up to its next wait or its end.
     func execute(_ run: HandlerRun, of automation: Automation, _ body: () throws(LuaFailure) -> LuaThread?) {
-        automation.current = run
+        automation.running = run
         if run.waits == 0 { automation.runs += 1 }
-        defer { automation.current = nil }
+        defer { automation.running = nil }
         do throws(LuaFailure) {
             run.thread = try body()
         } catch {
-            automation.current = nil
+            automation.running = nil
             // First of all: its thread is dead, and must not be given up once more.
             let waited = automation.forget(run)
             markChanged(automation)
@@ -97,9 +125,7 @@ extension AutomationRuntime {
         }
         markChanged(automation)
         guard run.thread != nil else { return end(run, of: automation) }
-        guard automation.waiting[run.number] == nil else { return }
-        automation.waiting[run.number] = run
-        if let handler = run.handler { automation.byKey[.init(handler: handler, key: run.key), default: []].append(run.number) }
+        if automation.waiting[run.number] == nil { wait(run, of: automation) }
     }
 
     func resume(_ run: HandlerRun, of automation: Automation, _ write: (LuaWriter) -> Void) {
@@ -147,7 +173,7 @@ extension AutomationRuntime {
         let captures = wait.filter.captures(in: reading.topic) ?? []
         if let condition = wait.condition {
             let others = captures.map { LuaValue.Member($0.name, .string($0.value)) } + [.init("topic", .string(reading.topic))]
-            guard condition.isTrue(reading.members.members + others) else { return }
+            guard condition.isTrue(reading.message.members + others) else { return }
         }
         run.wait = .time
         automation.messageWaits -= 1

@@ -15,8 +15,10 @@ public final class AutomationRuntime: ScriptRuntime {
     private var nextRequest: Int64 = 0
     /// What was stored of scripts, until a script of that name is loaded.
     private var restored: [String: Document] = [:]
-    /// Handlers that want a topic; grows with topics, is thrown away when it is large or scripts change.
-    private var routes: [String: [Route]] = [:]
+    /// Handlers that want a topic, by its hash; grows with topics, is thrown away when it is large or scripts change.
+    private var routes: [UInt64: TopicRoutes] = [:]
+    /// The message at hand.
+    private let message = LuaMessage()
     /// The last payload of each topic, when some script asks for it.
     var latest: [String: Reading] = [:]
     var keepsLatest = false
@@ -24,13 +26,9 @@ public final class AutomationRuntime: ScriptRuntime {
     var waitFilters: [TopicFilter] = []
     public private(set) var undecodable: UInt64 = 0
 
-    private struct Route {
-        var automation: Automation
-        var handler: Int
-        var captures: [(name: String, value: String)]
-        var takesRetained: Bool
-    }
     private static let mostRoutes = 100_000
+    /// How many timers a host should run between two inputs, so that none waits long.
+    public static let timersAtOnce = 64
     static let mostLatest = 10_000
 
     public init(settings: AutomationSettings = AutomationSettings(), world: ScriptWorld = ScriptWorld()) {
@@ -224,42 +222,81 @@ public final class AutomationRuntime: ScriptRuntime {
     public func apply(_ input: ScriptInput, at instant: Instant) {
         now = max(now, instant)
         switch input {
-        case .reading(let topic, let payload, let isRetained): take(topic, payload, isRetained)
+        case .reading(var topic, let payload, let isRetained):
+            topic.withUTF8 { topic in
+                payload.withUnsafeBytes { read(topic: UnsafeRawBufferPointer(topic), payload: $0, isRetained: isRetained, at: instant) }
+            }
         case .transition(let transition): take(transition)
         case .answer(let request, let failure): answer(request, failure)
         case .action(let name, let function, let alert, let arguments): act(name, function, alert, arguments)
         }
     }
 
-    private func take(_ topic: String, _ payload: [UInt8], _ isRetained: Bool) {
-        let routes = routes(of: topic)
-        let waiters = isRetained ? [] : waiters(for: topic)
-        guard !routes.isEmpty || !waiters.isEmpty || keepsLatest else { return }
-        guard let reading = Reading(topic: topic, payload: payload, isRetained: isRetained, at: now) else {
+    /// A message, as `apply` takes it, from where its bytes lie.
+    public func read(topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, isRetained: Bool, at instant: Instant) {
+        now = max(now, instant)
+        let known = routes(of: topic)
+        let waiters = isRetained || !automations.contains { $0.messageWaits > 0 } ? [] : waiters(for: known.topic)
+        guard !known.routes.isEmpty || !waiters.isEmpty || keepsLatest else { return }
+        guard message.read(topic: topic, payload: payload, isRetained: isRetained, time: now.seconds) else {
             undecodable += 1
             return
         }
-        if keepsLatest, latest.count < Self.mostLatest || latest[topic] != nil { latest[topic] = reading }
-        for (automation, run) in waiters { offer(reading, to: run, of: automation) }
-        for route in routes where !isRetained || route.takesRetained {
-            call(route.automation, route.handler, .reading(reading), captures: route.captures)
+        var kept: Reading?
+        func keep() -> Reading {
+            if let kept { return kept }
+            let reading = Reading(topic: topic, payload: payload, isRetained: isRetained, at: now)
+            kept = reading
+            return reading
         }
+        if keepsLatest { remember(keep()) }
+        for (automation, run) in waiters { offer(keep(), to: run, of: automation) }
+        for route in known.routes where !isRetained || route.takesRetained { call(route, message, keep: keep) }
     }
 
-    private func routes(of topic: String) -> [Route] {
-        if let known = routes[topic] { return known }
+    private func remember(_ reading: Reading) {
+        if latest.count < Self.mostLatest || latest[reading.topic] != nil { latest[reading.topic] = reading }
+    }
+
+    private func routes(of topic: UnsafeRawBufferPointer) -> TopicRoutes {
+        let hash = Self.hash(topic)
+        // Two topics of one hash take turns.
+        if let known = routes[hash], known.isOf(topic) { return known }
+        let name = String(decoding: topic, as: UTF8.self)
         var found: [Route] = []
         for automation in automations where !automation.hasFailed {
             for (number, handler) in automation.handlers.enumerated() {
-                guard case .reading(let filter, let takesRetained) = handler.trigger, let captures = filter.captures(in: topic) else {
+                guard case .reading(let filter, let takesRetained) = handler.trigger, let captures = filter.captures(in: name) else {
                     continue
                 }
-                found.append(Route(automation: automation, handler: number, captures: captures, takesRetained: takesRetained))
+                found.append(Route(automation, number, captures: captures, takesRetained: takesRetained))
             }
         }
         if routes.count >= Self.mostRoutes { routes = [:] }
-        routes[topic] = found
-        return found
+        let made = TopicRoutes(topic, found)
+        routes[hash] = made
+        return made
+    }
+
+    /// Eight bytes at a time.
+    private static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        var hash = UInt64(bytes.count)
+        func add(_ word: UInt64) {
+            hash = (hash ^ word) &* 0x9e37_79b9_7f4a_7c15
+            hash ^= hash >> 32
+        }
+        var at = 0
+        while at + 8 <= bytes.count {
+            add(bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+            at += 8
+        }
+        var last: UInt64 = 0
+        while at < bytes.count {
+            last = last << 8 | UInt64(bytes[at])
+            at += 1
+        }
+        add(last)
+        return hash
     }
 
     private func take(_ transition: AlertTransition) {
@@ -299,9 +336,13 @@ public final class AutomationRuntime: ScriptRuntime {
 
     // MARK: Numbers
 
-    func newRun(_ handler: Int?, _ key: String, _ captures: [(name: String, value: String)]) -> HandlerRun {
+    func nextRunNumber() -> Int64 {
         nextRun += 1
-        return HandlerRun(number: nextRun, handler: handler, key: key, captures: captures)
+        return nextRun
+    }
+
+    func newRun(_ handler: Int?, _ key: String, _ captures: [(name: String, value: String)]) -> HandlerRun {
+        HandlerRun(number: nextRunNumber(), handler: handler, key: key, captures: captures)
     }
 
     func newRequest() -> Int64 {

@@ -23,6 +23,11 @@ struct Handler {
     var mode = Mode.single
     /// Captures whose values tell calls apart.
     var key: [String] = []
+    /// The values of the key, of a call with these captures.
+    func key(_ captures: [(name: String, value: String)]) -> String {
+        key.map { name in captures.first { $0.name == name }?.value ?? "" }.joined(separator: "/")
+    }
+
     /// Calls that may wait at once (parallel), or stand in line (queued), for one key.
     var most = 10
 }

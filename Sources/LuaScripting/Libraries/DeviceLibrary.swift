@@ -2,6 +2,9 @@ internal import RuleEngine
 
 extension AutomationRuntime {
     func defineDevices(_ automation: Automation) {
+        automation.lua.defineConfiguration { [unowned self] call in
+            .value(call[0].text.flatMap { world.device($0) }.map { LuaValue($0.config) } ?? .none)
+        }
         define(automation, "device.config") { runtime, _, call in
             guard let id = call[0].text else { return .raise("wants a device's id") }
             return .value(runtime.world.device(id).map { LuaValue($0.config) } ?? .none)

@@ -13,9 +13,9 @@ extension AutomationRuntime {
         defineNotify(automation)
         defineCEL(automation)
         defineLog(automation)
-        defineJSON(automation)
+        automation.lua.defineJSON()
         defineClock(automation)
-        defineBase64(automation)
+        automation.lua.defineBase64()
         defineAbsent(automation)
         automation.lua.set("state", .object([]))
     }

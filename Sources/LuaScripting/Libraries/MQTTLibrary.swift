@@ -35,7 +35,7 @@ extension AutomationRuntime {
                 .init("topic", .string(topic)), .init("time", .double(reading.at.seconds)),
                 .init("payload", String(validating: reading.payload, as: UTF8.self).map { .string($0) } ?? .bytes(reading.payload)),
             ]
-            return .value(.object(reading.members.members + others))
+            return .value(.object(reading.message.members + others))
         }
     }
 

@@ -30,7 +30,8 @@ final class PluginState {
     ) throws(PluginFailure) {
         lua = LuaState(limits: limits)
         lua.set("config", config)
-        PluginJSON.define(in: lua)
+        lua.defineJSON()
+        lua.defineBase64()
         defineOutside(rights)
         defineMemory()
         for level in ["debug", "info", "warning", "error"] {

@@ -77,64 +77,6 @@ public struct LuaWriter {
     public func value(_ cel: Value) { value(LuaValue(cel)) }
 }
 
-/// Members of a table, written once and put into many.
-public final class LuaScratch {
-    private let bytes: UnsafeMutablePointer<sandbox_bytes>
-    public let count: Int
-
-    /// The members that a payload gives a reading; nil when it cannot be decoded.
-    public init?(payload: [UInt8]) {
-        let made = UnsafeMutablePointer<sandbox_bytes>.allocate(capacity: 1)
-        made.initialize(to: sandbox_bytes())
-        bytes = made
-        count = payload.withUnsafeBytes { Int(sandbox_put_reading(made, $0.baseAddress, $0.count)) }
-        if count < 0 { return nil }
-    }
-
-    deinit {
-        sandbox_give_back(bytes)
-        bytes.deallocate()
-    }
-
-    fileprivate func put(into other: UnsafeMutablePointer<sandbox_bytes>) {
-        sandbox_put_raw(other, bytes.pointee.base, bytes.pointee.count)
-    }
-
-    /// The same as values, for conditions.
-    public var members: [LuaValue.Member] {
-        let whole = UnsafeMutablePointer<sandbox_bytes>.allocate(capacity: 1)
-        whole.initialize(to: sandbox_bytes())
-        defer {
-            sandbox_give_back(whole)
-            whole.deallocate()
-        }
-        sandbox_put_count(whole, Int32(SANDBOX_OBJECT.rawValue), UInt32(clamping: count))
-        put(into: whole)
-        var reader = LuaReader(whole.pointee)
-        return reader.values(1).first?.members ?? []
-    }
-}
-
-extension LuaWriter {
-    /// So many members as the scratch has.
-    public func raw(_ scratch: LuaScratch) { scratch.put(into: bytes) }
-}
-
-extension LuaValue {
-    /// The value of a text of JSON; nil for one that is none.
-    public init?(json: [UInt8]) {
-        let bytes = UnsafeMutablePointer<sandbox_bytes>.allocate(capacity: 1)
-        bytes.initialize(to: sandbox_bytes())
-        defer {
-            sandbox_give_back(bytes)
-            bytes.deallocate()
-        }
-        guard json.withUnsafeBytes({ sandbox_put_json(bytes, $0.baseAddress, $0.count) }) == 0 else { return nil }
-        var reader = LuaReader(bytes.pointee)
-        self = reader.values(1).first ?? .none
-    }
-}
-
 /// Reads what Lua has handed over.
 struct LuaReader {
     var at: UnsafeRawPointer

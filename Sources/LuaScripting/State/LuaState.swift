@@ -10,7 +10,7 @@ typealias Sandbox = sandbox
 /// Lua raises errors with longjmp, which must not cross Swift frames: all of that stays in the C target CLuaSandbox, which hands values over in a
 /// buffer (`LuaWriter`, `LuaReader`).
 public final class LuaState {
-    private let sandbox: UnsafeMutablePointer<Sandbox>
+    let sandbox: UnsafeMutablePointer<Sandbox>
     private var functions: [HostFunction] = []
     public let limits: LuaLimits
 
@@ -48,6 +48,12 @@ public final class LuaState {
     public func define(_ path: String, takesFunctions: Bool = false, _ body: @escaping (LuaCall) -> LuaAnswer) {
         functions.append(body)
         _ = sandbox_define(sandbox, path, Int32(functions.count - 1), takesFunctions)
+    }
+
+    /// Defines what gives a device's configuration, by its name, to whoever looks at `config` of a message.
+    public func defineConfiguration(_ body: @escaping (LuaCall) -> LuaAnswer) {
+        functions.append(body)
+        sandbox.pointee.configuration_function = Int32(functions.count - 1)
     }
 
     /// Defines a method of the handles of a kind; the handle is the first argument.
@@ -189,7 +195,7 @@ public final class LuaState {
     }
 
     @inline(__always)
-    private func waiting(_ status: Int32, _ thread: Int32) throws(LuaFailure) -> LuaThread? {
+    func waiting(_ status: Int32, _ thread: Int32) throws(LuaFailure) -> LuaThread? {
         if status == SANDBOX_DONE.rawValue { return nil }
         if status == SANDBOX_WAITING.rawValue { return LuaThread(reference: thread) }
         throw failure()

@@ -29,8 +29,6 @@ final class ScriptHost: @unchecked Sendable {
     private let carryOut: @Sendable ([ScriptEffect], [TopicSubscription]?) -> Void
 
     private static let mostReadings = 50_000
-    /// Timers that run between two inputs.
-    private static let timersAtOnce = 64
 
     /// - Parameter carryOut: called on the thread with effects in order, and with what is to be subscribed when that changed.
     init(
@@ -115,7 +113,7 @@ final class ScriptHost: @unchecked Sendable {
     private func run() {
         var loaded: [String: String] = [:]
         while let item = next() {
-            _ = runtime.advance(to: clock.now(), most: Self.timersAtOnce)
+            _ = runtime.advance(to: clock.now(), most: AutomationRuntime.timersAtOnce)
             switch item {
             case .some(.batch(let batch)): take(batch)
             case .some(.input(let input)): runtime.apply(input, at: clock.now())
@@ -155,10 +153,10 @@ final class ScriptHost: @unchecked Sendable {
         batch.bytes.withUnsafeBytes { bytes in
             for entry in batch.entries {
                 let middle = entry.start + entry.topicLength
-                let topic = String(decoding: bytes[entry.start..<middle], as: UTF8.self)
-                let payload = Array(bytes[middle..<middle + entry.payloadLength])
-                runtime.apply(
-                    .reading(topic: topic, payload: payload, isRetained: entry.flags.contains(.retained)), at: clock.now())
+                runtime.read(
+                    topic: UnsafeRawBufferPointer(rebasing: bytes[entry.start..<middle]),
+                    payload: UnsafeRawBufferPointer(rebasing: bytes[middle..<middle + entry.payloadLength]),
+                    isRetained: entry.flags.contains(.retained), at: clock.now())
             }
         }
     }
