@@ -27,6 +27,10 @@ extension ServerTests {
                   - alert: Step
                     event: true
                     expr: v > previous(v) + 90
+                  - alert: Drop
+                    sequence: [{expr: v > 60}, {expr: v < 20, within: 300ms}]
+                  - alert: Calm
+                    sequence: [{expr: v > 60}, {expr: v < 40, within: 2s}, {not: v > 95, within: 60ms}]
                   - alert: Silent
                     expr: v > 1000
                     missing: {after: 700ms, policy: nodata}
@@ -72,6 +76,8 @@ extension ServerTests {
                 // A reading of another topic comes behind what the broker kept.
                 try await server.send("last", #"{"v": 99}"#)
                 #expect(await server.webhook.first("firing", "High", device: "last") != nil)
+                try await server.send("last", #"{"v": 30}"#)
+                #expect(await server.webhook.first("firing", "Calm", device: "last") != nil)
                 #expect(await server.stop() == 0)
                 let last = try #require(try CheckpointFile.newest(in: journal).0)
                 let replayed = try Self.replay(journal, from: first)
@@ -97,10 +103,12 @@ extension ServerTests {
                 })
             // An episode that ended before its notification went out is not told of; nothing is told that was not decided.
             #expect(told.subtracting(decided).isEmpty, "told and not decided: \(told.subtracting(decided).sorted().prefix(3))")
-            let occurrences = transitions.filter(\.isOccurrence)
-            let steps = server.webhook.alerts("firing", "Step")
-            #expect(!occurrences.isEmpty)
-            #expect(Set(steps.map(\.startsAt)).isSubset(of: Set(occurrences.compactMap { $0.alert.firedAt?.description })))
+            for alert in ["Step", "Drop", "Calm"] {
+                let occurrences = transitions.filter { $0.isOccurrence && $0.alert.rule.alert == alert }
+                #expect(!occurrences.isEmpty, "\(alert)")
+                let told = Set(server.webhook.alerts("firing", alert).map(\.startsAt))
+                #expect(told.isSubset(of: Set(occurrences.compactMap { $0.alert.firedAt?.description })), "\(alert)")
+            }
         }
 
         private static func plan(_ name: String, _ journal: String) throws -> EvaluationPlan {

@@ -28,6 +28,8 @@ final class EngineContext {
     var ownAlertDue = Instant.distantFuture {
         didSet { timerFloor.lower(to: ownAlertDue) }
     }
+    /// What became of sequences, for tests that ask; nil: nobody does.
+    var sequenceChanges: [(rule: RuleIdentity, change: SequenceRun.Change)]?
     /// The picture of the state that is being taken.
     var checkpoint: EngineCheckpoint?
     /// By the plan's number.

@@ -16,7 +16,10 @@ extension EngineShard {
     @inline(__always)
     func evaluateNow(_ number: Int32, _ source: SourceState, _ subject: Int32) {
         let rule = rules[Int(number)]
-        if rule.isEvent, occasion.cause != .liveReading, occasion.cause != .lateReading { return }
+        if rule.isEvent {
+            if rule.isSequence { return follow(rule.plan, source, subject) }
+            if occasion.cause != .liveReading, occasion.cause != .lateReading { return }
+        }
         context.evaluations &+= 1
         var slots = source.slots.row(subject)
         if rule.usesFrame {
@@ -75,7 +78,7 @@ extension EngineShard {
         return program.truth(slots)
     }
 
-    private func report(_ rule: RulePlan, _ program: Program, _ slots: UnsafeMutablePointer<Slot>) {
+    func report(_ rule: RulePlan, _ program: Program, _ slots: UnsafeMutablePointer<Slot>) {
         context.ruleStates[Int(rule.number)].evaluationErrors &+= 1
         guard context.ruleStates[Int(rule.number)].health != .error else { return }
         context.ruleStates[Int(rule.number)].health = .error
@@ -213,8 +216,8 @@ extension EngineShard {
         }
     }
 
-    /// One occurrence of a rule with `event: true`.
-    private func occur(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
+    /// One occurrence of a rule with `event: true`, or with `sequence`.
+    func occur(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
         let key = source.keyValues(subject)
         var record = AlertRecord(
             id: alertInstanceID(rule: rule.rule.identity, key: key), rule: rule.rule.identity, key: key, activeAt: context.now,

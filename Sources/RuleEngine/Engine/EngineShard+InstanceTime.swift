@@ -64,6 +64,7 @@ extension EngineShard {
             let alert = alertOf[timer.rule, subject]
             if alert >= 0 { stepOnTime(alert, at: timer.due) }
         case .turn: evaluate(timer.rule, source, subject, .timer, at: timer.due)
+        case .sequence: completeRun(timer.rule, source, subject, at: timer.due)
         }
     }
 

@@ -35,6 +35,7 @@ extension EngineShard {
     ) {
         readingAt = measuredAt
         let index = source.index
+        if index.hasSequences { matchedSubscriptions = shape.matched }
         let row = source.slots.row(subject)
         // What the old frame points to stays alive: replaced slots are released after the evaluation.
         if index.readsEdges { oldFrame.update(from: row, count: index.fieldCount) }

@@ -49,7 +49,8 @@ extension EngineShard {
         _ record: inout AlertRecord, _ rule: RulePlan, _ source: SourceState, _ subject: Int32, level: Int, fixed: [String: String]?,
         _ change: AlertLifecycle.Change
     ) {
-        loadFields(source, subject, record.isOccurrence ? .carried : .all)
+        // A sequence is made of several readings: its texts see what they left.
+        loadFields(source, subject, rule.isEvent && rule.sequence == nil ? .carried : .all)
         loadExtras(rule.extras, source, subject)
         record.fields = fields(rule, source)
         record.value = value(rule, source, subject, record, level)
@@ -111,8 +112,14 @@ extension EngineShard {
             context.counters.templateFailures &+= 1
             return .null
         }
-        guard let deciding = rule.levels[level].condition.decidingComparison(frame) else { return .null }
+        guard let deciding = deciding(rule, level)?.decidingComparison(frame) else { return .null }
         return Document(deciding.left)
+    }
+
+    /// The condition that decided; nothing for an absence.
+    private func deciding(_ rule: RulePlan, _ level: Int) -> Program? {
+        guard let last = rule.sequence?.steps.last else { return rule.levels[level].condition }
+        return last.isAbsence ? nil : last.condition
     }
 
     private func labels(_ rule: RulePlan, _ source: SourceState, _ subject: Int32, _ record: AlertRecord) -> [String: String] {

@@ -106,6 +106,8 @@ final class EngineShard {
     var stamp: UInt32 = 0
     /// A bit a field: which the reading at hand carries.
     let carried: UnsafeMutablePointer<UInt64>
+    /// A bit for each filter of the source that the topic of the reading at hand matches, where sequences ask.
+    var matchedSubscriptions: UInt64 = 0
     /// The configuration row of the reading's device, for sources whose key does not decide the device.
     var readingConfigRow: Int32 = 0
 
@@ -238,7 +240,8 @@ final class EngineShard {
         for source in sources where !source.plan.isOnClock && !source.plan.key.isForOthers {
             for subject in source.subjects.indices {
                 let head = source.subjects[subject]
-                if head.isKnown, head.activeAlerts == 0, head.lastBeat < oldest { forget(source, Int32(subject)) }
+                guard head.isKnown, head.activeAlerts == 0, head.lastBeat < oldest, !isRunPending(source, Int32(subject)) else { continue }
+                forget(source, Int32(subject))
             }
         }
     }
@@ -348,6 +351,9 @@ final class EngineShard {
         case .instance:
             if isOfSubject { touch(source, timer.subject) }
             return isOfSubject && isInstanceDue(timer, source)
+        case .sequence:
+            if isOfSubject { touch(source, timer.subject) }
+            return isOfSubject && isRunDue(timer, source)
         case .clock, .departure: return true
         }
     }
@@ -362,6 +368,7 @@ final class EngineShard {
         case .age, .turn: evaluate(timer.rule, source, timer.subject, .timer)
         case .silence: runSilence(timer, source)
         case .instance: runInstance(source, timer.subject)
+        case .sequence: completeRun(timer.rule, source, timer.subject, at: context.now)
         case .clock, .departure: break
         }
     }

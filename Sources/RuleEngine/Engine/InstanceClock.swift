@@ -52,6 +52,8 @@ struct InstanceTimer: Comparable {
         case alert
         /// An age or a window turns.
         case turn
+        /// The absence that a sequence ends with has lasted.
+        case sequence
     }
     var due: Instant
     var rule: Int32

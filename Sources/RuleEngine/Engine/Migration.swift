@@ -139,6 +139,10 @@ extension EngineShard {
             // Expressions are recognised by their text, so that an edited rule keeps what still fits.
             after.windows[Int(target)] = WindowSet(plan, restoring: before.windows[Int(subject)].snapshot()) ?? WindowSet(plan)
         }
+        if after.index.hasSequences, before.plan.key == after.plan.key {
+            after.takeRuns(of: subject, before, into: target, migration)
+            armRuns(after, target)
+        }
         if after.index.learnsIntervals, before.index.learnsIntervals { after.rhythms[Int(target)] = before.rhythms[Int(subject)] }
         if after.index.hasMissingRules {
             // Timers of the old plan are gone, and so is the one that was set when the subject was made.

@@ -54,6 +54,8 @@ final class SourceState {
     var instanceTimers: [[InstanceTimer]] = []
     /// A row a subject, for sources with windows.
     var windows: [WindowSet] = []
+    /// A row a subject, for sources with sequences, in the order of `plan.sequences`.
+    let runs = FlatTable<SequenceRun>()
     /// For each subject and side input, the row of its table: -1 for none, `unknownSideRow` when nobody has looked yet.
     var sideRows: [Int32] = []
     static let unknownSideRow: Int32 = -2
@@ -111,6 +113,10 @@ final class SourceState {
         if !plan.sides.isEmpty {
             while sideRows.count < (Int(number) + 1) * plan.sides.count { sideRows.append(Self.unknownSideRow) }
             for side in plan.sides.indices { sideRows[Int(number) * plan.sides.count + side] = Self.unknownSideRow }
+        }
+        if index.hasSequences {
+            runs.extend(to: (Int(number) + 1) * plan.sequences.count, with: SequenceRun())
+            for place in plan.sequences.indices { runs[Int(number) * plan.sequences.count + place] = SequenceRun() }
         }
         if index.hasMissingRules {
             silences.extend(to: Int(number) + 1, with: Silence())

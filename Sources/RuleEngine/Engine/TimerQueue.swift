@@ -17,6 +17,8 @@ struct Timer: Comparable, Sendable, BitwiseCopyable {
         case instance
         /// A member of a group may have been silent for long enough to leave.
         case departure
+        /// The absence that a sequence ends with has lasted.
+        case sequence
     }
     var due: Instant
     /// The ordinal times eight, and the kind: their order is that of both, and a timer takes 24 bytes.

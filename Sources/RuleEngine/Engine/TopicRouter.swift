@@ -28,6 +28,8 @@ struct RouteShape: BitwiseCopyable {
     let receiptFields: UnsafeBufferPointer<Int32>
     /// The column of `time_field`; -1: there is none.
     let stamp: Int32
+    /// A bit for each filter of the source that the topic matches, where sequences ask.
+    let matched: UInt64
 }
 
 /// What follows from a topic and does not identify the instance.
@@ -65,6 +67,15 @@ final class TopicRouter {
         var decoder: Int32
         /// The field that `value_as` names.
         var scalarField: Int32
+        var matched: UInt64
+    }
+    /// What a topic matches of one source.
+    private struct Target {
+        var source: Int32
+        /// Of several filters, the first counts: one message is one reading.
+        var subscription: Int16
+        /// A bit for each of them, where sequences ask.
+        var matched: UInt64
     }
 
     private let plan: EvaluationPlan
@@ -173,17 +184,20 @@ final class TopicRouter {
         return entry
     }
 
-    /// What matches a topic, by source. Of several filters of one source, the first counts: one message is one reading.
-    private func targets(of topic: String) -> [EvaluationPlan.TopicTarget] {
-        var found: [Int32: EvaluationPlan.TopicTarget] = [:]
-        plan.trie.match(topic) { target in
-            if let earlier = found[target.source], earlier.subscription <= target.subscription { return }
-            found[target.source] = target
+    /// What matches a topic, by source.
+    private func targets(of topic: String) -> [Target] {
+        var found: [Int32: Target] = [:]
+        plan.trie.match(topic) { match in
+            let matched = plan.indexes[Int(match.source)].hasSequences ? SequencePlan.bit(of: match.subscription) : 0
+            var target = found[match.source] ?? Target(source: match.source, subscription: match.subscription, matched: 0)
+            target.subscription = min(target.subscription, match.subscription)
+            target.matched |= matched
+            found[match.source] = target
         }
         return found.values.sorted { $0.source < $1.source }
     }
 
-    private func route(_ target: EvaluationPlan.TopicTarget, _ topic: String) -> TopicRoute? {
+    private func route(_ target: Target, _ topic: String) -> TopicRoute? {
         let source = plan.sources[Int(target.source)]
         let subscription = source.key.subscriptions[Int(target.subscription)]
         let captures = Dictionary(zip(subscription.filter.captures, subscription.filter.captured(from: topic))) { first, _ in first }
@@ -197,13 +211,15 @@ final class TopicRouter {
     }
 
     private func shape(
-        _ target: EvaluationPlan.TopicTarget, _ source: SourcePlan, _ subscription: TopicSubscription, _ captures: [String: String]
+        _ target: Target, _ source: SourcePlan, _ subscription: TopicSubscription, _ captures: [String: String]
     ) -> Int32 {
         let paths = source.fields.filter { $0.origin == .payload }
         let scalarField =
             subscription.valueAs.flatMap { captures[$0] }.flatMap { source.fields.firstIndex(of: .member($0)) }.map { Int32($0) } ?? -1
         let decoder = decoder(paths, subscription)
-        let key = ShapeKey(source: target.source, subscription: target.subscription, decoder: decoder, scalarField: scalarField)
+        let key = ShapeKey(
+            source: target.source, subscription: target.subscription, decoder: decoder, scalarField: scalarField,
+            matched: target.matched)
         if let place = shapePlaces[key] { return place }
         var columns: [(column: Int32, field: Int32)] = []
         var timeFields: [Int32] = [], receiptFields: [Int32] = []
@@ -222,7 +238,8 @@ final class TopicRouter {
                 source: target.source, decoder: decoder, isSkippedWhenRetained: subscription.retained == .skip,
                 isForOthers: source.key.isForOthers, columns: Self.frozen(columns),
                 scalar: subscription.valueAs == nil ? nil : (valueColumn, scalarField),
-                timeFields: Self.frozen(timeFields), receiptFields: Self.frozen(receiptFields), stamp: stamp))
+                timeFields: Self.frozen(timeFields), receiptFields: Self.frozen(receiptFields), stamp: stamp,
+                matched: target.matched))
         shapePlaces[key] = Int32(shapes.count - 1)
         return Int32(shapes.count - 1)
     }

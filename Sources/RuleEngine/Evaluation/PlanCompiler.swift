@@ -68,6 +68,7 @@ struct RuleCompiler {
             if case .some(nil) = recovery { return nil }
             return LevelPlan(name: level.name, condition: condition, recovery: recovery ?? nil)
         }
+        let steps = rule.sequence.compactMap(step)
         scope.place = .label
         let labels = rule.labels.compactMap { label in template(label.template).map { (name: label.name, template: $0) } }
         scope.place = .text
@@ -76,8 +77,8 @@ struct RuleCompiler {
         let firing = rule.firingActions.compactMap(action)
         let resolved = rule.resolvedActions.compactMap(action)
         checkLabels(labels)
-        guard levels.count == rule.levels.count else { return nil }
-        let programs = levels.flatMap { [$0.condition, $0.recovery].compactMap { $0 } }
+        guard levels.count == rule.levels.count, steps.count == rule.sequence.count else { return nil }
+        let programs = levels.flatMap { [$0.condition, $0.recovery].compactMap { $0 } } + steps.map(\.condition)
         var fields = Set<Int>()
         var extras = Set<Int32>()
         for program in programs {
@@ -93,10 +94,24 @@ struct RuleCompiler {
             value: value, valueExtras: value.map { scope.source.reach($0).extras } ?? [], labels: labels, annotations: annotations,
             firingActions: firing, resolvedActions: resolved)
         return RulePlan(
-            rule, number: number, source: source, levels: levels, extras: extras.sorted(), fields: fields.sorted(), texts: texts,
-            ageTurns: ageTurns(programs, extras), windows: windows(extras), windowTurns: windowTurns(programs, extras),
+            rule, number: number, source: source, levels: levels, sequence: sequence(steps, number), extras: extras.sorted(),
+            fields: fields.sorted(), texts: texts, ageTurns: ageTurns(programs, extras), windows: windows(extras),
+            windowTurns: windowTurns(programs, extras),
             clockTurns: clockTurns(programs, extras), query: query, queries: queries,
             latestFilters: scope.latestFilters, memberSource: scope.finishMembers())
+    }
+
+    private func step(_ step: SequenceStep) -> SequencePlan.Step? {
+        guard let condition = scope.compile(step.condition, expecting: .bool) else { return nil }
+        return SequencePlan.Step(
+            condition: condition, isAbsence: step.isAbsence, within: step.within?.inNanoseconds,
+            subscriptions: step.subscriptions.reduce(0) { $0 | SequencePlan.bit(of: $1) }, extras: scope.source.reach(condition).extras)
+    }
+
+    private func sequence(_ steps: [SequencePlan.Step], _ number: Int32) -> SequencePlan? {
+        guard !steps.isEmpty else { return nil }
+        if rule.isEnabled { scope.source.plan.sequences.append(number) }
+        return SequencePlan(steps: steps, place: max(0, scope.source.plan.sequences.count - 1))
     }
 
     private func template(_ template: Template) -> TemplatePlan? {
@@ -147,8 +162,8 @@ struct RuleCompiler {
             default: scope.source.plan.extras[Int(place)].isEdge
             }
         }
-        // An occurrence is made of one reading.
-        guard !rule.isEvent || remembers else { return }
+        // An occurrence is made of one reading, unless it is a sequence of them.
+        guard !rule.isEvent || remembers || !rule.sequence.isEmpty else { return }
         scope.diagnostics.append(
             Diagnostic(
                 .warning, code: "shared-state",
@@ -304,6 +319,7 @@ extension Rule {
         if let query { parts.append("influx \(query.id)") }
         if let device { parts.append("device \(device.meaning)") }
         for side in sides { parts.append("with \(side.name) \(side.query.id)") }
+        for step in sequence { parts.append(step.meaning) }
         for binding in lets { parts.append("let \(binding.name) \(binding.expression.canonical)") }
         return parts.joined(separator: "\n")
     }
@@ -425,8 +441,8 @@ extension SourcePlan {
         }
         guard rule.isEvent else { return false }
         // An event sees only what is carried: a comparison of what is not has no result, anything else may have one.
-        return !rule.levels.allSatisfy { level in
-            level.condition.atoms?.allSatisfy { atom in
+        return !rule.conditions.allSatisfy { condition in
+            condition.atoms?.allSatisfy { atom in
                 guard atom.slot < firstExtraSlot else { return false }
                 if case .slot(let other) = atom.right { return other < firstExtraSlot }
                 return true

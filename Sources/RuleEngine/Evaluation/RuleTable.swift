@@ -9,6 +9,7 @@ final class RuleTable: @unchecked Sendable {
         let conditions: UnsafePointer<Unmanaged<Program>>
         let levelCount: Int32
         let isEvent: Bool
+        let isSequence: Bool
         let usesFrame: Bool
         /// Whether time alone changes what its conditions say.
         let movesByItself: Bool
@@ -32,8 +33,9 @@ final class RuleTable: @unchecked Sendable {
         var first = 0
         for (number, plan) in plans.enumerated() {
             let row = Row(
-                conditions: conditions + first, levelCount: Int32(plan.levels.count), isEvent: plan.isEvent, usesFrame: plan.usesFrame,
-                movesByItself: plan.turnsByTime, rule: Unmanaged.passUnretained(plan))
+                conditions: conditions + first, levelCount: Int32(plan.levels.count), isEvent: plan.isEvent,
+                isSequence: plan.sequence != nil, usesFrame: plan.usesFrame, movesByItself: plan.turnsByTime,
+                rule: Unmanaged.passUnretained(plan))
             (rows + number).initialize(to: row)
             first += plan.levels.count
         }

@@ -35,6 +35,8 @@ final class SourceIndex: @unchecked Sendable {
     let hasMissingRules: Bool
     let learnsIntervals: Bool
     let hasEventTime: Bool
+    /// Whether steps of sequences ask which of the filters a reading's topic matches.
+    let hasSequences: Bool
     /// Whether samples of one instant are several: of several devices, or received together.
     let samplesStandTogether: Bool
     /// Whether rules see readings of other sources, or it is a source of these.
@@ -48,6 +50,7 @@ final class SourceIndex: @unchecked Sendable {
         hasMissingRules = !plan.missingRules.isEmpty
         learnsIntervals = plan.learnsIntervals
         hasEventTime = plan.hasEventTime
+        hasSequences = !plan.sequences.isEmpty
         samplesStandTogether = !plan.hasEventTime || plan.isGroup
         isSeenAcross = plan.key.isForOthers || !plan.latests.isEmpty || !plan.memberLists.isEmpty
         var rules = plan.onEveryReading

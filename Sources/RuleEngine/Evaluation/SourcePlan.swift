@@ -138,6 +138,9 @@ struct SourcePlan: Sendable {
     /// Side inputs and recorded readings that its rules see.
     var sides: [SidePlan] = []
 
+    /// Rules with `sequence`, in the order of their runs.
+    var sequences: [Int32] = []
+
     /// Whether a deadline of `missing` is learned from the intervals of readings.
     var learnsIntervals = false
 
@@ -237,8 +240,12 @@ final class RulePlan: Sendable {
     let rule: Rule
     let number: Int32
     let source: Int32
+    /// Empty where there is a sequence.
     let levels: [LevelPlan]
+    let sequence: SequencePlan?
     let timing: LifecycleTiming
+    /// The conditions of its levels, or of its steps.
+    let conditions: [Program]
     /// Extras that the conditions need, each after those it needs itself.
     let extras: [Int32]
     /// Fields that the conditions read.
@@ -268,6 +275,7 @@ final class RulePlan: Sendable {
     /// Fields without one of which a reading is nothing to the rule. Of a group every reading is one of a member.
     let countedFields: [Int]
 
+    /// Whether it tells of occurrences: of readings, or of sequences of them.
     let isEvent: Bool
     /// Whether its conditions see more than the fields as they are remembered.
     let usesFrame: Bool
@@ -330,14 +338,15 @@ final class RulePlan: Sendable {
     }
 
     init(
-        _ rule: Rule, number: Int32, source: Int32, levels: [LevelPlan], extras: [Int32], fields: [Int], texts: TextPlans,
-        ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn], clockTurns: [ClockTurn], query: Int?, queries: [Int],
-        latestFilters: [TopicFilter], memberSource: Int32
+        _ rule: Rule, number: Int32, source: Int32, levels: [LevelPlan], sequence: SequencePlan?, extras: [Int32], fields: [Int],
+        texts: TextPlans, ageTurns: [AgeTurn], windows: [Int32], windowTurns: [WindowTurn], clockTurns: [ClockTurn], query: Int?,
+        queries: [Int], latestFilters: [TopicFilter], memberSource: Int32
     ) {
         self.rule = rule
         self.number = number
         self.source = source
         self.levels = levels
+        self.sequence = sequence
         self.extras = extras
         self.fields = fields
         self.texts = texts
@@ -352,6 +361,7 @@ final class RulePlan: Sendable {
         countedFields = memberSource < 0 ? fields : []
         timing = LifecycleTiming(pending: rule.levels.map(\.pendingDuration.inNanoseconds), keepFiring: rule.keepFiringFor.inNanoseconds)
         meaning = rule.meaning
+        conditions = levels.map(\.condition) + (sequence?.steps.map(\.condition) ?? [])
         turnsByTime = !(ageTurns.isEmpty && windows.isEmpty && clockTurns.isEmpty)
         everyNanoseconds = rule.every?.inNanoseconds ?? 0
         isEvent = rule.isEvent

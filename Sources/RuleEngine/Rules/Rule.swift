@@ -113,8 +113,10 @@ public struct Rule: Sendable {
     public var sides: [SideInput]
     /// The captures that identify an instance, in the order of the key; worked out when `by` is not given.
     public var by: [String]
-    /// Mildest first; never empty.
+    /// Mildest first; empty where there is a `sequence`, and never else.
     public var levels: [Level]
+    /// The steps of an event that is made of several readings; empty for none, else at least two.
+    public var sequence: [SequenceStep]
     /// Group's first, then the rule's own; an own name hides a group's.
     public var lets: [LetBinding]
     public var value: RuleExpression?
@@ -138,6 +140,7 @@ public struct Rule: Sendable {
         self.subscriptions = subscriptions
         self.by = by
         self.levels = levels
+        sequence = []
         lets = []
         sides = []
         value = nil
@@ -155,5 +158,8 @@ public struct Rule: Sendable {
         yaml = ""
     }
 
-    public var hasLevels: Bool { levels[0].name != nil }
+    public var hasLevels: Bool { levels.first?.name != nil }
+
+    /// A rule has at most so many filters where it has a `sequence`: what of a reading's topic steps ask is a bit for each.
+    public static let maximumSequenceFilters = UInt64.bitWidth
 }

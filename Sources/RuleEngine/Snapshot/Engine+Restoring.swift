@@ -108,7 +108,8 @@ extension EngineShard {
         }
         guard restoreSilence(source, subject, ordinal, &reader), restoreWindows(source, subject, &reader),
             case .some(let instanceTimer) = restoreClock(source, subject, ordinal, &reader),
-            restoreDeparture(source, subject, &reader), restoreTimers(source, subject, ordinal, &reader),
+            restoreDeparture(source, subject, &reader), restoreRuns(source, subject, ordinal, &reader),
+            restoreTimers(source, subject, ordinal, &reader),
             restoreAlerts(source, subject, &reader)
         else { return false }
         if source.index.hasEventTime {
@@ -165,6 +166,21 @@ extension EngineShard {
         return Timer(due: due, ordinal: ordinal, rule: rule, subject: subject, kind: .instance)
     }
 
+    private func restoreRuns(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ reader: inout SnapshotReader) -> Bool {
+        for number in source.plan.sequences {
+            guard case let rule = context.plan.rules[Int(number)], let sequence = rule.sequence,
+                let run = SequenceRun(of: sequence, from: &reader), !source.index.hasEventTime || run.timerAt == .distantFuture
+            else { return false }
+            source.runs[source.place(ofRun: sequence, subject)] = run
+            if source.index.hasEventTime {
+                armRun(rule, sequence, source, subject)
+            } else if run.timerAt != .distantFuture {
+                timers.add(Timer(due: run.timerAt, ordinal: ordinal, rule: number, subject: subject, kind: .sequence))
+            }
+        }
+        return true
+    }
+
     private func restoreTimers(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ reader: inout SnapshotReader) -> Bool {
         for rule in source.plan.rules {
             let plan = context.plan.rules[Int(rule)]
@@ -209,6 +225,16 @@ extension EngineShard {
             arm(alert)
         }
         return true
+    }
+}
+
+extension SequenceRun {
+    fileprivate init?(of sequence: SequencePlan, from reader: inout SnapshotReader) {
+        guard let phase = reader.readByte().flatMap(Phase.init(rawValue:)), let steps = reader.readInt64().flatMap(Int32.init(exactly:)),
+            let at = reader.readInstant(), let timerAt = reader.readInstant(), steps >= 0, steps <= sequence.steps.count,
+            phase != .underWay || (1..<sequence.steps.count).contains(Int(steps))
+        else { return nil }
+        self.init(phase: phase, steps: steps, at: at, timerAt: timerAt)
     }
 }
 

@@ -37,6 +37,7 @@ extension EngineShard {
         if source.plan.windowPlan != nil { writer.write(bytes: source.windows[Int(subject)].snapshot()) }
         if source.index.hasEventTime { writeClock(source.clocks[Int(subject)], &writer) }
         if let members = source.members { writer.write(members[departureOf: subject]) }
+        if source.index.hasSequences { writeRuns(source, subject, &writer) }
         writeTimers(source, subject, head.ordinal, &writer)
         writeAlerts(source, subject, head, &writer)
         context.checkpoint?.add(source: source.number, ordinal: head.ordinal, writer.finish())
@@ -48,6 +49,16 @@ extension EngineShard {
         writer.write(clock.shown)
         writer.write(clock.timerAt)
         writer.write(Int64(clock.timerRule))
+    }
+
+    private func writeRuns(_ source: SourceState, _ subject: Int32, _ writer: inout SnapshotWriter) {
+        for place in 0..<source.plan.sequences.count {
+            let run = source.runs[Int(subject) * source.plan.sequences.count + place]
+            writer.write(byte: run.phase.rawValue)
+            writer.write(Int64(run.steps))
+            writer.write(run.at)
+            writer.write(run.timerAt)
+        }
     }
 
     private func writeTimers(_ source: SourceState, _ subject: Int32, _ ordinal: Int64, _ writer: inout SnapshotWriter) {

@@ -59,6 +59,7 @@ extension Engine {
         shard.loadFields(source, subject, .all)
         shard.loadExtras(rule.extras, source, subject)
         defer { shard.endOccasion() }
+        if let sequence = rule.sequence { return explanation(of: sequence, rule, shard, source, subject, key) }
         let instance = rule.rule.identity.alert + LabelText.braces(key)
         let isActive = shard.alertOf[rule.number, subject] >= 0
         var text = ""
@@ -70,12 +71,15 @@ extension Engine {
             }
         }
         if rule.isEvent {
-            text += "    an event sees only the fields that its reading carries, and edges only in it: this is how they stand after it\n"
+            text += Self.afterReading
         }
         return text
     }
 
-    private static func indented(_ text: String) -> String {
+    static let afterReading =
+        "    an event sees only the fields that its reading carries, and edges only in it: this is how they stand after it\n"
+
+    static func indented(_ text: String) -> String {
         text.split(separator: "\n").map { "    \($0)\n" }.joined()
     }
 
@@ -93,7 +97,7 @@ extension Engine {
             shard.beginOccasion(.change, at: shard.unseenTime(of: source, route.subject))
             for number in source.plan.rules {
                 let rule = plan.rules[Int(number)]
-                guard rule.rule.isEnabled else { continue }
+                guard rule.rule.isEnabled, rule.sequence == nil else { continue }
                 shard.loadFields(source, route.subject, .all)
                 shard.loadExtras(rule.extras, source, route.subject)
                 let isActive = shard.alertOf[number, route.subject] >= 0

@@ -35,6 +35,7 @@ public struct RuleCoverage: Sendable {
     }
 
     private static func branches(of rule: Rule) -> [String] {
+        guard rule.sequence.isEmpty else { return branches(of: rule.sequence) + ["occurred"] }
         var found: [String] = []
         for level in rule.levels {
             let place = level.name.map { "\($0) " } ?? ""
@@ -62,6 +63,19 @@ public struct RuleCoverage: Sendable {
         case "true": return branches.filter { !["expr false", "resolved"].contains($0) }
         default: return branches
         }
+    }
+
+    private static func branches(of sequence: [SequenceStep]) -> [String] {
+        sequence.enumerated().flatMap { place, step in
+            if step.isAbsence { return ["step \(place + 1) broken"] }
+            return ["step \(place + 1)"] + (step.within == nil ? [] : ["step \(place + 1) late"])
+        }
+    }
+
+    mutating func note(_ rule: RuleIdentity, _ change: SequenceRun.Change) {
+        if let came = change.came { count(rule, "step \(came + 1)") }
+        guard let place = change.endedAt else { return }
+        count(rule, "step \(place + 1) \(change.ended == .late ? "late" : "broken")")
     }
 
     mutating func note(_ rule: RuleIdentity, _ expression: String, _ truth: Program.Truth) {

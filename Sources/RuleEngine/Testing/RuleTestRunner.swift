@@ -80,6 +80,7 @@ private struct TestRun {
         self.test = test
         self.makeScripts = makeScripts
         engine = Engine(plan: plan)
+        engine.context.sequenceChanges = coverage == nil ? nil : []
         delivery = VirtualDelivery(routes: routes)
         history = plan.wantsHistory ? TestHistory(test.answers, plan) : nil
         self.coverage = coverage
@@ -241,6 +242,9 @@ private struct TestRun {
     private mutating func collect() {
         let effects = engine.takeEffects()
         if !effects.isEmpty { take(effects) }
+        guard engine.context.sequenceChanges?.isEmpty == false, let changes = engine.context.sequenceChanges else { return }
+        engine.context.sequenceChanges = []
+        for (rule, change) in changes { coverage?.note(rule, change) }
     }
 
     private mutating func take(_ effects: EngineEffects) {

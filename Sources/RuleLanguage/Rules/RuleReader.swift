@@ -21,9 +21,8 @@ struct RuleReader {
     private static let keys =
         [
             "alert", "on", "by", "expr", "resolve_expr", "levels", "let", "value", "for", "keep_firing_for", "missing", "every", "labels",
-            "annotations", "event", "limit", "actions", "mode", "enabled", "influx", "offset", "device", "with",
+            "annotations", "event", "sequence", "limit", "actions", "mode", "enabled", "influx", "offset", "device", "with",
         ].map { KnownKey($0) }
-        + ["sequence"].map { .notSupported($0) }
         + [KnownKey("record", refused: "recording rules are not supported: 'record' has no meaning here")]
 
     /// Nil when something is wrong with the rule, all of which has been reported.
@@ -32,10 +31,13 @@ struct RuleReader {
         guard let mapping = MappingReader(node, subject: "a rule", keys: Self.keys, in: reading) else { return nil }
         let name = (mapping.has("record") ? nil : mapping.required("alert")).flatMap { reading.name($0, "alert") }
         let isEvent = mapping["event"].map { reading.bool($0, "event") } ?? false
-        let levels = LevelReader(reading: reading, isEvent: isEvent == true).read(mapping)
+        let sequence = mapping.entry("sequence").map { self.sequence(mapping, $0) }
+        let levels = sequence == nil ? LevelReader(reading: reading, isEvent: isEvent == true).read(mapping) : []
         let every = mapping["every"].map { reading.duration($0, "every", atLeast: .seconds(1)) } ?? defaults.every
         let query = query(mapping, every)
-        let subscriptions = mapping.has("influx") ? nil : subscriptions(mapping, isOnClock: every != nil || mapping.has("every"))
+        let subscriptions =
+            mapping.has("influx")
+            ? nil : sequence.map(\.subscriptions) ?? subscriptions(mapping, isOnClock: every != nil || mapping.has("every"))
         let by = mapping.has("influx") ? queryBy(mapping, query ?? nil) : self.by(mapping, subscriptions)
         var rule = Rule(
             identity: RuleIdentity(group: group, alert: name ?? ""),
@@ -44,16 +46,17 @@ struct RuleReader {
         rule.every = every
         rule.query = query ?? nil
         rule.device = device(mapping, by)
-        rule.isEvent = isEvent ?? false
+        rule.sequence = sequence?.steps ?? []
+        rule.isEvent = isEvent ?? false || sequence != nil
         readTexts(mapping, captures: subscriptions??.captures ?? Set(by), hasLevels: mapping.has("levels"), into: &rule)
         readOptions(mapping, into: &rule)
         readSides(mapping, captures: subscriptions??.captures ?? [], into: &rule)
-        checkEvent(mapping, rule)
+        if let sequence { check(sequence, mapping, rule) } else { checkEvent(mapping, rule) }
         checkCaptures(mapping, subscriptions ?? nil)
         rule.yaml = reading.yaml(node.range)
         if case .some(.none) = subscriptions { return nil }
         if case .some(.none) = query { return nil }
-        return reading.findings.errorCount == errors && name != nil && !levels.isEmpty ? rule : nil
+        return reading.findings.errorCount == errors && name != nil && !(levels.isEmpty && rule.sequence.isEmpty) ? rule : nil
     }
 
     /// The outer nil: none, which is right for a rule on the clock; the inner one: broken.
@@ -62,6 +65,11 @@ struct RuleReader {
         if let inherited = defaults.subscriptions { return inherited }
         if !isOnClock { mapping.missing("a rule needs 'on', or 'every' to run by the clock") }
         return nil
+    }
+
+    private func sequence(_ mapping: MappingReader, _ entry: YAMLNode.Entry) -> SequenceReader.Sequence {
+        let own = mapping["on"].map { SubscriptionReader(reading: reading).read($0) }
+        return SequenceReader(reading: reading, inherited: own ?? defaults.subscriptions).read(entry)
     }
 
     /// The outer nil: the rule has no `influx`; the inner one: a broken one.
@@ -144,7 +152,8 @@ struct RuleReader {
             guard let found = subscriptions ?? nil else { return [] }
             if found.all.count > 1, found.common.isEmpty {
                 reading.report(
-                    "by", "filters without a common capture need 'by'", at: mapping.entry("on")?.keyRange ?? mapping.node.headRange,
+                    "by", "filters without a common capture need 'by'",
+                    at: (mapping.entry("sequence") ?? mapping.entry("on"))?.keyRange ?? mapping.node.headRange,
                     notes: ["'by: []' makes one instance of all of them"])
             }
             return found.common
@@ -216,10 +225,36 @@ struct RuleReader {
             guard let entry = mapping.entry(key) else { continue }
             reading.report("event", "an event is an occurrence and lasts no time: it takes no '\(key)'", at: entry.keyRange)
         }
-        if rule.every != nil {
+        refuseEvery(mapping, rule, "event", "an event is a reading: it takes no 'every'")
+    }
+
+    private func refuseEvery(_ mapping: MappingReader, _ rule: Rule, _ code: String, _ message: String) {
+        guard rule.every != nil || mapping.has("every") else { return }
+        reading.report(
+            code, message, at: mapping.entry("every")?.keyRange ?? mapping.node.headRange,
+            notes: mapping.has("every") ? [] : ["it has 'every' from its group"])
+    }
+
+    /// A sequence is told of when it is complete, as an event.
+    private func check(_ sequence: SequenceReader.Sequence, _ mapping: MappingReader, _ rule: Rule) {
+        for key in ["expr", "levels"] {
+            guard let entry = mapping.entry(key) else { continue }
+            reading.report("conflicting-keys", "a rule has 'sequence' or '\(key)': each step has its own condition", at: entry.keyRange)
+        }
+        for key in ["resolve_expr", "for", "keep_firing_for", "missing"] {
+            guard let entry = mapping.entry(key) else { continue }
             reading.report(
-                "event", "an event is a reading: it takes no 'every'", at: mapping.entry("every")?.keyRange ?? mapping.node.headRange,
-                notes: mapping.has("every") ? [] : ["it has 'every' from its group"])
+                "sequence", "a sequence is an event when it is complete, and lasts no time: it takes no '\(key)'", at: entry.keyRange)
+        }
+        refuseEvery(mapping, rule, "sequence", "the steps of a sequence are readings: it takes no 'every'")
+        if let entry = mapping.entry("influx") {
+            reading.report("sequence", "the steps of a sequence are readings: it takes no 'influx'", at: entry.keyRange)
+        }
+        if let entry = mapping.entry("event"), reading.isFalse(entry.value) {
+            reading.report("sequence", "a sequence is an event when it is complete", at: entry.keyRange)
+        }
+        if let entry = mapping.entry("on"), !sequence.usesInherited {
+            reading.report("conflicting-keys", "every step has its own 'on': the rule's would not be used", at: entry.keyRange)
         }
     }
 
@@ -240,6 +275,10 @@ struct RuleReader {
 }
 
 extension FileReading {
+    fileprivate func isFalse(_ node: YAMLNode) -> Bool {
+        if case .scalar(let text, .plain) = node.content { text.lowercased() == "false" } else { false }
+    }
+
     func mode(_ node: YAMLNode) -> Rule.Mode? { choice(node, "mode", [("live", .live), ("shadow", .shadow)]) }
 
     fileprivate func severityEntry(_ labels: YAMLNode) -> YAMLNode.Entry? {

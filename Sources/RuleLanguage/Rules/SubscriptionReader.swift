@@ -15,6 +15,13 @@ struct SubscriptionReader {
         /// Captures of any filter.
         var captures: Set<String>
         var range: Range<Int>
+
+        init(_ all: [TopicSubscription], range: Range<Int>) {
+            self.all = all
+            self.range = range
+            common = all.first?.filter.captures.filter { name in all.allSatisfy { $0.filter.captures.contains(name) } } ?? []
+            captures = Set(all.flatMap(\.filter.captures))
+        }
     }
 
     /// Nil when something is wrong, all of which has been reported.
@@ -26,9 +33,7 @@ struct SubscriptionReader {
             return nil
         }
         let all = nodes.compactMap { subscription($0) }
-        guard all.count == nodes.count, let first = all.first else { return nil }
-        let common = first.filter.captures.filter { name in all.allSatisfy { $0.filter.captures.contains(name) } }
-        return Subscriptions(all: all, common: common, captures: Set(all.flatMap(\.filter.captures)), range: node.headRange)
+        return all.count == nodes.count ? Subscriptions(all, range: node.headRange) : nil
     }
 
     private func subscription(_ node: YAMLNode) -> TopicSubscription? {

@@ -110,6 +110,10 @@ import Testing
             isOfSite = Int.random(in: 0..<4, using: &random) == 0
             if !thresholdsOnly, Int.random(in: 0..<8, using: &random) == 0 {
                 keys += ["event: true", "expr: \"\(condition())\""]
+            } else if !thresholdsOnly, Int.random(in: 0..<5, using: &random) == 0 {
+                let within = ["", ", within: 8s", ", within: 50s"].randomElement(using: &random) ?? ""
+                let last = Bool.random(using: &random) ? ", {not: \"\(condition())\", within: 30s}" : ""
+                keys.append("sequence: [{expr: \"\(condition())\"}, {expr: \"\(condition())\"\(within)}\(last)]")
             } else if Int.random(in: 0..<4, using: &random) == 0 {
                 keys.append(
                     "levels: {low: {expr: \"\(condition())\"}, high: {expr: \"\(condition())\", resolve_expr: \"\(condition())\", for: 20s}}"
@@ -127,7 +131,9 @@ import Testing
                     keys.append("missing: {after: \(after), policy: \(policy)}")
                 }
             }
-            if Int.random(in: 0..<6, using: &random) == 0, !keys.contains("event: true") { keys.append("limit: 2") }
+            if Int.random(in: 0..<6, using: &random) == 0, !keys.contains("event: true"), !keys[1].hasPrefix("sequence") {
+                keys.append("limit: 2")
+            }
             if isOfSite { keys.append("by: [site]") }
             keys.append("annotations: {x: \"{{ a }} {{ alert.state }} {{ alert.value }}\"}")
             rules.append("      - {\(keys.joined(separator: ", "))}")
