@@ -168,8 +168,7 @@ extension Compiler {
             : "unknown function '\(name)'"
         if environment.unknownNames == .error {
             let names = StandardLibrary.names(environment.extensions) + Array(environment.functions.keys) + Compiler.macroNames
-            let isMathematical = !isMember || call.receiver.map { isNamespace($0, "math") } ?? false
-            let near = known ? nil : (isMathematical ? mathematical(name, names) : nil) ?? nearest(name, names)
+            let near = known ? nil : mathematical(name, names) ?? nearest(name, names)
             report(call.nameSpan, known ? "no-such-overload" : "unknown-function", message, hint: near.map { "did you mean '\($0)'?" })
             for argument in nodes { _ = compile(argument) }
         }
@@ -178,7 +177,7 @@ extension Compiler {
 }
 
 extension Compiler {
-    /// `abs` is `math.abs`, and `max` is `math.greatest`, also where somebody wrote `math.max`.
+    /// `abs` is `math.abs`, and `max` is `math.greatest`, also where somebody wrote `math.max` or `list.max()`.
     fileprivate func mathematical(_ name: String, _ names: [String]) -> String? {
         guard names.contains("math.abs") else { return nil }
         switch name {
