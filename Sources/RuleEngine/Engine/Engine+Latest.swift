@@ -3,7 +3,10 @@ import CEL
 /// `latest`: readings on other topics. Each topic is a subject of a source of its own, which may be in another shard than the instances that see it.
 extension Engine {
     /// Evaluates the rules that see the reading which was just taken in, but those for which it was a reading of their own: they have been.
-    func evaluateDependents(of entry: TopicRouter.Entry) {
+    func evaluateDependents(of entry: TopicRouter.Entry) { evaluate(dependents(of: entry), .change) }
+
+    /// Evaluations of the rules that see the reading which was just taken in, each once.
+    func dependents(of entry: TopicRouter.Entry) -> [PlannedEvaluation] {
         var found: [PlannedEvaluation] = []
         for place in Int(entry.first)..<Int(entry.first + entry.count) {
             let route = router.routes[place]
@@ -19,7 +22,7 @@ extension Engine {
         }
         // A rule may name the topic in several ways.
         var seen = Set<TimerKey>()
-        evaluate(found.filter { seen.insert(TimerKey(rule: $0.rule, ordinal: $0.ordinal)).inserted }, .change)
+        return found.filter { seen.insert(TimerKey(rule: $0.rule, ordinal: $0.ordinal)).inserted }
     }
 
     /// Forgets topics that were not heard for long and that no instance sees.

@@ -85,7 +85,7 @@ extension Engine {
 
     // MARK: Coverage
 
-    /// Evaluates all rules of the instances that a topic belongs to, for counting only: nothing changes.
+    /// Evaluates all rules of the instances that a topic belongs to, and those that see it, for counting only: nothing changes.
     ///
     /// - Parameter active: the instances that were not inactive before the reading, by rule and subject; brought up to date.
     func measure(topic: UnsafeRawBufferPointer, active: inout Set<UInt64>, into coverage: inout RuleCoverage) {
@@ -94,29 +94,46 @@ extension Engine {
             let route = router.routes[place]
             let shard = shards[Int(route.shard)]
             let source = shard.sources[Int(router.shapes[Int(route.shape)].source)]
-            shard.beginOccasion(.change, at: shard.unseenTime(of: source, route.subject))
-            for number in source.plan.rules {
-                let rule = plan.rules[Int(number)]
-                guard rule.rule.isEnabled, rule.sequence == nil else { continue }
-                shard.loadFields(source, route.subject, .all)
-                shard.loadExtras(rule.extras, source, route.subject)
-                let isActive = shard.alertOf[number, route.subject] >= 0
-                let instance = UInt64(UInt32(bitPattern: number)) << 32 | UInt64(UInt32(bitPattern: route.subject))
-                let wasActive = active.contains(instance)
-                if isActive != wasActive { if isActive { active.insert(instance) } else { active.remove(instance) } }
-                if rule.isEvent, rule.extras.contains(where: { source.plan.extras[Int($0)].isEdge }) {
-                    // An edge is seen while its reading is taken in, and not any more: what was no occurrence was false.
-                    if !coverage.hasOccurred(rule.rule.identity, at: context.now) { coverage.note(rule.rule.identity, "expr", .no) }
-                    continue
-                }
-                for level in rule.levels {
-                    let place = level.name.map { "\($0) " } ?? ""
-                    coverage.note(rule.rule.identity, "\(place)expr", level.condition.truth(shard.frame))
-                    guard isActive || wasActive, let recovery = level.recovery else { continue }
-                    coverage.note(rule.rule.identity, "\(place)resolve_expr", recovery.truth(shard.frame))
-                }
-            }
-            shard.endOccasion()
+            shard.measure(source.plan.rules, source, route.subject, active: &active, into: &coverage)
+        }
+        for other in dependents(of: entry) {
+            let shard = shards[other.shard]
+            shard.measure([other.rule], shard.sources[Int(other.source)], other.subject, active: &active, into: &coverage)
+        }
+    }
+}
+
+extension EngineShard {
+    fileprivate func measure(
+        _ rules: [Int32], _ source: SourceState, _ subject: Int32, active: inout Set<UInt64>, into coverage: inout RuleCoverage
+    ) {
+        beginOccasion(.change, at: unseenTime(of: source, subject))
+        for number in rules {
+            let rule = context.plan.rules[Int(number)]
+            guard rule.rule.isEnabled, rule.sequence == nil else { continue }
+            loadFields(source, subject, .all)
+            loadExtras(rule.extras, source, subject)
+            let isActive = alertOf[number, subject] >= 0
+            let instance = UInt64(UInt32(bitPattern: number)) << 32 | UInt64(UInt32(bitPattern: subject))
+            let wasActive = active.contains(instance)
+            if isActive != wasActive { if isActive { active.insert(instance) } else { active.remove(instance) } }
+            measure(rule, source, hasAlert: isActive || wasActive, into: &coverage)
+        }
+        endOccasion()
+    }
+
+    private func measure(_ rule: RulePlan, _ source: SourceState, hasAlert: Bool, into coverage: inout RuleCoverage) {
+        let identity = rule.rule.identity
+        if rule.isEvent, rule.extras.contains(where: { source.plan.extras[Int($0)].isEdge }) {
+            // An edge is seen while its reading is taken in, and not any more: what was no occurrence was false.
+            if !coverage.hasOccurred(identity, at: context.now) { coverage.note(identity, "expr", .no) }
+            return
+        }
+        for level in rule.levels {
+            let place = level.name.map { "\($0) " } ?? ""
+            coverage.note(identity, "\(place)expr", level.condition.truth(frame))
+            guard hasAlert, let recovery = level.recovery else { continue }
+            coverage.note(identity, "\(place)resolve_expr", recovery.truth(frame))
         }
     }
 }

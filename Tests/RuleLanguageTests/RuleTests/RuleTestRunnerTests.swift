@@ -215,6 +215,22 @@ import Testing
         #expect(report.coverage?.entries.map(\.missed) == [missed])
     }
 
+    @Test(arguments: [
+        ("t > latest('o').limit", "f", ["expr true", "firing", "resolved"]),
+        ("members.all(m, m.t > latest('o').limit)", "{device}/f", ["expr true", "firing", "resolved"]),
+    ]) func `coverage sees conditions that a reading on another topic finds false`(_ expr: String, _ on: String, _ missed: [String]) throws
+    {
+        let by = on == "f" ? "" : "by: [], "
+        let rules = "groups: [{name: g, on: '\(on)', rules: [{alert: Warm, \(by)expr: \"\(expr)\"}]}]"
+        let topic = on == "f" ? "f" : "a/f"
+        let test =
+            "rules: [r.yaml]\ntests: [{name: it, readings: [{topic: \(topic), at: 1s, t: 5}, {topic: o, at: 2s, limit: 9}], "
+            + "expect: [{at: 3s, alert: Warm, state: inactive}]}]"
+        let report = try runRuleTest(rules: rules, test: test, coverage: true)
+        #expect(report.failed == 0, "\(failures(of: report).joined())")
+        #expect(report.coverage?.entries.map(\.missed) == [missed])
+    }
+
     @Test func `coverage sees conditions that only a timer finds true`() throws {
         let rules = "groups: [{name: g, rules: [{alert: Warm, every: 1m, expr: now.getMinutes() == 5}]}]"
         let test =
