@@ -102,6 +102,11 @@ import Testing
         ("ON", [], 0, #"{"fields":{"value":"ON"},"captures":{},"time":null}"#),
         ("[1,2]", [], 0, #"{"fields":{"value":[1,2]},"captures":{},"time":null}"#),
         ("f1", ["--on", "a/{device}"], 0, #"{"fields":{"value":"f1"},"captures":{"device":"b"},"time":null}"#),
+        (
+            #"{"meta": {"at": 1764090000.5}}"#, ["--time-field", "meta.at"], 0,
+            #"{"fields":{"meta":{"at":1764090000.5}},"captures":{},"time":"2025-11-25T17:00:00.500Z"}"#
+        ),
+        (#"{"at": "soon"}"#, ["--time-field", "at"], 0, #"{"fields":{"at":"soon"},"captures":{},"time":null}"#),
         ("{", [], 1, nil), ("fffe", ["--hex"], 1, nil),
     ]
 

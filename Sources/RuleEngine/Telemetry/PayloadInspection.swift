@@ -32,6 +32,15 @@ public enum PayloadInspection {
         return (document, time)
     }
 
+    /// When a reading with these fields was measured, for a subscription with `time_field`; nil: the field is not there, or is no stamp.
+    public static func time(of fields: Document, at path: [String]) -> Instant? {
+        let decoder = PayloadDecoder(paths: [FieldPath(origin: .payload, elements: path.map { .name($0) })], decoder: .automatic)
+        return Array(fields.json.utf8).withUnsafeBytes { bytes in
+            guard (try? decoder.decode(bytes)) != nil else { return nil }
+            return EventTime.instant(decoder.row[0], in: bytes)
+        }
+    }
+
     private static func automatic(_ payload: [UInt8]) -> Result<Document, DecodeFailure> {
         guard !payload.isEmpty else { return .failure(.empty) }
         // The decoder of the engine decides what is JSON; a whole document is then read with its numbers as they were written.

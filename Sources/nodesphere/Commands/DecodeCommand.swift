@@ -9,6 +9,7 @@ struct DecodeCommand: ParsableCommand {
     @Option(help: "The topic it came on.") var topic: String
     @Option(help: "A topic filter with captures, as in 'on'.") var on: String?
     @Option(help: "auto, text, bytes, or a plugin's.") var decoder = "auto"
+    @Option(help: "The member that says when a reading was measured, as in 'on'.") var timeField: String?
     @Option(help: "The configuration file, for plugins.") var config: String?
     @Flag(help: "Standard input is hexadecimal.") var hex = false
     @Flag(help: "As JSON.") var json = false
@@ -69,7 +70,14 @@ struct DecodeCommand: ParsableCommand {
         } catch { throw complain(error.reason) }
     }
 
+    /// What `time_field` says goes before the time that a plugin found.
     private func show(_ fields: Document, _ captures: Document, time: Instant?) {
+        let stamp = timeField.flatMap { PayloadInspection.time(of: fields, at: $0.split(separator: ".").map(String.init)) }
+        if let timeField, stamp == nil { Output.talk("'\(timeField)' is no time stamp here: the reading counts from when it is received") }
+        show(fields, captures, measuredAt: stamp ?? time)
+    }
+
+    private func show(_ fields: Document, _ captures: Document, measuredAt time: Instant?) {
         if json {
             Output.result(Document.object([.init("fields", fields), .init("captures", captures), .init("time", Document(time))]).json)
             return
