@@ -70,6 +70,35 @@ extension ServerTests {
             }
         }
 
+        @Test func `what comes for a script while the server starts is not lost`() async throws {
+            try await ServerBench.with(rules: Self.rules, starting: false) { server in
+                server.folder.write(
+                    "rules/automations/echo.lua",
+                    """
+                    automation {}:on_reading("\(server.root)/in/{device}", function(r)
+                      mqtt.publish("\(server.root)/out/" .. r.device, 1, { qos = 1 })
+                    end)
+                    """)
+                try await server.start()
+                try await server.send("in/first", "1")
+                #expect(await server.webhook.first("firing", "Published", device: "first") != nil)
+                #expect(await server.stop() == 0)
+                let names = (0..<150).map { "n\($0)" }
+                async let sending: Void = {
+                    for name in names {
+                        try await server.send("in/\(name)", "1")
+                        try await Task.sleep(for: .milliseconds(5))
+                    }
+                }()
+                try await server.start()
+                try await sending
+                let isAll = await eventually {
+                    Set(server.webhook.alerts("firing", "Published").compactMap { $0.labels["device"] }).isSuperset(of: names)
+                }
+                #expect(isAll, "\(server.webhook.alerts("firing", "Published").count - 1) of \(names.count)")
+            }
+        }
+
         @Test func `a script that loops or cannot be read is reported, and rules go on at their pace`() async throws {
             try await ServerBench.with(rules: Self.rules, settings: ["NODESPHERE_RULES_WATCH": "true"]) { server in
                 server.folder.write(

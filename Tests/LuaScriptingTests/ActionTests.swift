@@ -75,9 +75,9 @@ import Testing
     }
 
     @Test func `what scripts offer is known without starting them`() {
-        let (offers, faults) = AutomationRuntime.examine([
+        let (offers, subscriptions, faults) = AutomationRuntime.examine([
             ("b.lua", "local x = automation { name = \"fan\" }"), ("a.lua", Self.fan), ("c.lua", "local = 5"),
-            ("d.lua", "automation {}:on_start(function() error('never') end)"),
+            ("d.lua", "local a = automation {} a:on_start(function() error('never') end) a:on_reading('in/{x}', function() end)"),
         ])
         #expect(
             offers == [
@@ -85,6 +85,7 @@ import Testing
                 ScriptOffer(name: "fan", file: "b.lua", actions: nil), ScriptOffer(name: "c", file: "c.lua", actions: nil),
                 ScriptOffer(name: "d", file: "d.lua", actions: []),
             ])
+        #expect(subscriptions.map(\.filter.subscription) == ["in/+"])
         #expect(faults.map(\.file) == ["b.lua", "c.lua"])
     }
 }

@@ -115,10 +115,10 @@ public final class AutomationRuntime: ScriptRuntime {
             message: "automations' names must be unique: '\(automation.name)' is the one of \(other.file)")
     }
 
-    /// Reads scripts as they would be loaded, and starts none: what they offer to rules, and what is wrong with them.
+    /// Reads scripts as they would be loaded, and starts none: what they offer to rules, what they will listen to, and what is wrong with them.
     public static func examine(
         _ files: [(file: String, text: String)], settings: AutomationSettings = AutomationSettings()
-    ) -> (offers: [ScriptOffer], faults: [ScriptFault]) {
+    ) -> (offers: [ScriptOffer], subscriptions: [TopicSubscription], faults: [ScriptFault]) {
         let runtime = AutomationRuntime(settings: settings)
         var faults: [ScriptFault] = []
         let offers = files.sorted { $0.file.utf8.lexicographicallyPrecedes($1.file.utf8) }.map { file, text in
@@ -127,7 +127,7 @@ public final class AutomationRuntime: ScriptRuntime {
             if let failure { faults.append(ScriptFault(failure)) } else { runtime.automations.append(automation) }
             return ScriptOffer(name: automation.name, file: file, actions: failure == nil ? automation.actions : nil)
         }
-        return (offers, faults)
+        return (offers, runtime.subscriptions, faults)
     }
 
     /// State and durable timers, under the name that the script has given itself.

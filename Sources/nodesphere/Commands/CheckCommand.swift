@@ -64,7 +64,7 @@ struct CheckCommand: ParsableCommand {
         guard !automations.isEmpty else { return [] }
         var settings = AutomationSettings()
         settings.surroundings = configuration.surroundings
-        let (offers, faults) = AutomationRuntime.examine(automations, settings: settings)
+        let (offers, _, faults) = AutomationRuntime.examine(automations, settings: settings)
         return faults.map { fault in
             Diagnostic(code: "automation", fault.message, at: SourceLocation(file: fault.file, line: max(1, fault.line), column: 1))
         } + (rules?.unknownScripts(among: offers, severity: .error) ?? [])

@@ -49,7 +49,7 @@ struct RuleReader: Sendable {
         var diagnostics = ruleDiagnostics
         if let plan, plan.catalog.callsScripts {
             // A warning, since automations come and go without the rules.
-            let (offers, _) = AutomationRuntime.examine(AutomationFiles.read(rulesPath: rulesPath))
+            let offers = AutomationRuntime.examine(AutomationFiles.read(rulesPath: rulesPath)).offers
             diagnostics += plan.catalog.unknownScripts(among: offers, severity: .warning)
         }
         var configuration: NotificationConfiguration? = .logOnly

@@ -201,7 +201,8 @@ struct ServerCore: Service {
         board.restore(restored.alerts)
         let outbox = SchedulerOutbox(scheduler: scheduler, logger: logger)
         let subscribed = Mutex(Set(restored.subscriptions))
-        let scriptFilters = Mutex<[TopicSubscription]>([])
+        // From the first subscription on: what the session has kept for scripts must not be given up until they are loaded.
+        let scriptFilters = Mutex(AutomationRuntime.examine(AutomationFiles.read(rulesPath: reader.rulesPath)).subscriptions)
         let scriptEffects = ScriptEffects(
             publisher: publisher, queue: queue, directory: directory, channels: makeChannels(rules.notifications),
             receivers: rules.notifications.receivers, logger: logger)
