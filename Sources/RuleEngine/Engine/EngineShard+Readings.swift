@@ -59,7 +59,8 @@ extension EngineShard {
         releaseReplaced()
     }
 
-    /// Gives the windows what this reading says of their expressions. A sample is a number or a bool; without a result there is none.
+    /// Gives the windows what this reading says of their expressions. A sample is a number or a bool, and a text where samples are only compared; without a
+    /// result there is none.
     func sample(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?, from row: UnsafeMutablePointer<Slot>) {
         if source.index.readsDeviceOfReading { readingConfigRow = circumstance?.device.map { configRow(of: $0, in: source) } ?? 0 }
         for number in source.plan.sampled.indices {
@@ -83,8 +84,11 @@ extension EngineShard {
             case .duration: value = Double(Int64(bitPattern: result.bits)) / 1e9
             case .missing, .null: continue
             default:
-                reportSample(number, source)
-                continue
+                guard let text = text(source.plan.sampled[number], source, subject, row) else {
+                    reportSample(number, source)
+                    continue
+                }
+                value = Sample.value(standingFor: text)
             }
             // Of two readings of a device with one stamp the second corrects the first; two that were received at one instant are two.
             source.windows[Int(subject)].add(
@@ -102,6 +106,20 @@ extension EngineShard {
         loadExtras(expression.extras, source, subject)
         defer { endOccasion() }
         return expression.program.number(frame)
+    }
+
+    /// The text that an expression gives to windows that take one.
+    private func text(_ expression: SampledExpression, _ source: SourceState, _ subject: Int32, _ row: UnsafeMutablePointer<Slot>)
+        -> String?
+    {
+        guard expression.takesTexts else { return nil }
+        beginOccasion(.liveReading, at: at)
+        occasion.fields = .all
+        frame.update(from: row, count: source.index.fieldCount)
+        loadExtras(expression.extras, source, subject)
+        defer { endOccasion() }
+        guard case .value(.string(let text)) = expression.program.evaluate(frame) else { return nil }
+        return text
     }
 
     /// A text, a list or an error where windows take a number is an error of the rules that look at them; there is no sample.

@@ -60,15 +60,17 @@ final class SourceBuilder {
     }
 
     /// The place of a window among those asked for; the same window of the same expression, the same place.
-    func window(_ specification: WindowSpecification, over program: Program, text: String) -> Int {
-        let key = "\(text) \(program.slotsUsed)"
+    func window(_ specification: WindowSpecification, over program: Program, text: String, takesTexts: Bool) -> Int {
+        let key = "\(text) \(program.slotsUsed)\(takesTexts ? " or its text" : "")"
         var expression = sampledTexts.firstIndex(of: key) ?? sampledTexts.count
         if expression == sampledTexts.count {
             let reach = reach(program)
             sampledTexts.append(key)
             let isOfMembers = reach.extras.contains { plan.extras[Int($0)].kind.isMembers }
             plan.sampled.append(
-                SampledExpression(program: program, extras: reach.extras, fields: reach.fields.sorted(), isOfMembers: isOfMembers))
+                SampledExpression(
+                    program: program, takesTexts: takesTexts, extras: reach.extras, fields: reach.fields.sorted(), isOfMembers: isOfMembers)
+            )
             expression = sampledTexts.count - 1
         }
         if let place = windows.firstIndex(where: { $0.expression == expression && $0.specification == specification }) { return place }

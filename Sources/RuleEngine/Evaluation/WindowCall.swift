@@ -8,6 +8,11 @@ struct WindowCall {
     func resolve() -> CallResolution {
         guard let (stem, overLast) = WindowFunction.named(call.name) else { return .notMine }
         if scope.place == .label { return fail(call.span, "label-measured", "a label may not depend on a measured value") }
+        if stem == .all, !overLast {
+            return fail(
+                call.span, "unknown-function",
+                "there is no '\(call.name)': a condition that lasts is said with 'for', or share_over_time(…) == 1")
+        }
         var next = 0
         var quantile: Double?
         if stem.takesQuantile {
@@ -55,19 +60,19 @@ struct WindowCall {
             return fail(call.span, "window", "'\(call.name)' needs a half-life above zero")
         }
         return slot(
-            function, WindowSpecification(function, over: extent, shiftedBy: shift), expression, expressionSpan,
-            isCondition: stem.takesCondition)
+            stem, function, WindowSpecification(function, over: extent, shiftedBy: shift), expression, expressionSpan)
     }
 
     private func slot(
-        _ function: WindowFunction, _ specification: WindowSpecification, _ expression: Expression, _ expressionSpan: Span,
-        isCondition: Bool
+        _ stem: WindowFunction.Stem, _ function: WindowFunction, _ specification: WindowSpecification, _ expression: Expression,
+        _ expressionSpan: Span
     ) -> CallResolution {
         if let local = expression.freeNames.first(where: call.localNames.contains) {
             return fail(expressionSpan, "local-name", "'\(call.name)' cannot see '\(local)', which only exists inside a comprehension")
         }
         var names = RuleNames(scope: scope)
-        let result = scope.environment.compile(expression, names: &names, strings: scope.strings, expecting: isCondition ? .bool : nil)
+        let result = scope.environment.compile(
+            expression, names: &names, strings: scope.strings, expecting: stem.takesCondition ? .bool : nil)
         guard let program = result.program, !result.diagnostics.contains(where: { $0.severity == .error }) else {
             return .invalid(result.diagnostics)
         }
@@ -76,9 +81,9 @@ struct WindowCall {
             return fail(expressionSpan, "no-field", "'\(call.name)' takes something that readings carry")
         }
         if let resolution = recorded(specification, expression, expressionSpan, program) { return resolution }
-        let place = scope.source.window(specification, over: program, text: expression.description)
+        let place = scope.source.window(specification, over: program, text: expression.description, takesTexts: stem.takesTexts)
         let slot = scope.source.extra("window \(place)", .window(place), over: program)
-        if isCondition { scope.note(call, slot: slot) }
+        if function.kind == .truth { scope.note(call, slot: slot) }
         return .slot(slot, type: function.resultType)
     }
 
@@ -146,7 +151,7 @@ extension WindowFunction {
     /// The type that expressions see.
     var resultType: CELType {
         switch self {
-        case .present, .absent: .bool
+        case .present, .absent, .any, .all: .bool
         case .duration: .duration
         case .tsOfMin, .tsOfMax, .tsOfLast, .tsOfFirst: .timestamp
         default: .double

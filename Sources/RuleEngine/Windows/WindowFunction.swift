@@ -3,7 +3,7 @@
 /// * `delta`, `increase` and `rate` do not extrapolate to the edges of the window: `delta` is the newest sample less the oldest, `increase` is the
 ///   same with what was lost at counter resets (a sample lower than the one before it) added back, and `rate` is `increase` over the seconds from
 ///   the oldest sample to the newest. Each needs two samples. A counter that counts in whole steps therefore increases by whole steps.
-/// * `present` and `absent` are truth values, the `ts_of_…` functions instants.
+/// * `present`, `absent`, `any` and `all` are truth values, the `ts_of_…` functions instants.
 /// * `predict_linear` is the line through the window's samples, `ahead` after the instant asked for.
 ///
 /// NaN: `avg`, `sum`, `stddev`, `stdvar`, `zscore`, `mad`, `deriv` and `predict_linear` are NaN while the window holds one; `min` and `max` see it only where there is
@@ -18,6 +18,10 @@ public enum WindowFunction: Hashable, Sendable {
     /// The median of the distances to the median.
     case mad
     case present, absent
+    /// Whether a condition was true at a sample of the window; false where there is none.
+    case any
+    /// Whether a condition was true at each of the newest so many samples; false while there are fewer.
+    case all
     case changes, resets
     case delta, idelta, increase, rate, irate
     /// The slope of the least-squares line, per second.
@@ -40,7 +44,7 @@ public enum WindowFunction: Hashable, Sendable {
 extension WindowFunction {
     /// The stems of the names under which rules call the functions.
     public enum Stem: String, CaseIterable, Sendable {
-        case avg, min, max, sum, count, stddev, stdvar, last, first, quantile, mad, present, absent
+        case avg, min, max, sum, count, stddev, stdvar, last, first, quantile, mad, present, absent, any, all
         case changes, resets, delta, idelta, increase, rate, irate, deriv, zscore, ewma, duration, share
         case predictLinear = "predict_linear"
         case tsOfMin = "ts_of_min"
@@ -63,7 +67,10 @@ extension WindowFunction {
         public var takesQuantile: Bool { self == .quantile }
 
         /// Whether the samples are of a condition instead of a number.
-        public var takesCondition: Bool { self == .duration || self == .share }
+        public var takesCondition: Bool { [.duration, .share, .any, .all].contains(self) }
+
+        /// Whether samples are only compared with each other, so that they may be texts.
+        public var takesTexts: Bool { self == .changes }
 
         /// The function; `parameter` is φ of `quantile`, or nanoseconds: `ahead` of `predict_linear`, the half-life of `ewma`. Nil when it is missing.
         public func function(quantile: Double? = nil, nanoseconds: Int64? = nil) -> WindowFunction? {
@@ -81,6 +88,8 @@ extension WindowFunction {
             case .mad: .mad
             case .present: .present
             case .absent: .absent
+            case .any: .any
+            case .all: .all
             case .changes: .changes
             case .resets: .resets
             case .delta: .delta

@@ -7,6 +7,7 @@ extension WindowTrack {
         switch function {
         case .present: return .truth(count > 0)
         case .absent: return .truth(count == 0)
+        case .any, .all: return .truth(holds(function, key, history))
         default: break
         }
         guard count > 0 else { return nil }
@@ -28,6 +29,14 @@ extension WindowTrack {
         if let lower = key.lower(at: now) { return history.lostUpTo <= lower }
         if case .count(let limit) = key.extent { return count >= limit }
         return true
+    }
+
+    /// `any` and `all`: a condition is 1 or 0 as a sample.
+    private func holds(_ function: WindowFunction, _ key: Key, _ history: borrowing SampleHistory) -> Bool {
+        guard count > 0 else { return false }
+        if function == .any { return extremes(history).greatest.value > 0 }
+        guard case .count(let limit) = key.extent, count >= limit else { return false }
+        return extremes(history).least.value > 0
     }
 
     private func ordered(_ sorted: SortedValues, _ function: WindowFunction) -> WindowValue? {
@@ -87,18 +96,18 @@ extension WindowTrack {
     }
 
     private func extreme(_ function: WindowFunction, _ history: borrowing SampleHistory) -> WindowValue? {
-        let extremes: ExtremeSummary
-        if case .extremes(let sliding) = contents {
-            extremes = sliding[0].summary(history, start: Int(low))
-        } else {
-            extremes = ExtremeSummary(history, range)
-        }
+        let extremes = extremes(history)
         switch function {
         case .min: return .number(extremes.least.value)
         case .max: return .number(extremes.greatest.value)
         case .tsOfMin: return .instant(extremes.least.at)
         default: return .instant(extremes.greatest.at)
         }
+    }
+
+    private func extremes(_ history: borrowing SampleHistory) -> ExtremeSummary {
+        guard case .extremes(let sliding) = contents else { return ExtremeSummary(history, range) }
+        return sliding[0].summary(history, start: Int(low))
     }
 
     private func transition(_ function: WindowFunction, _ history: borrowing SampleHistory) -> WindowValue? {

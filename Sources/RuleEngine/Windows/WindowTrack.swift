@@ -9,7 +9,7 @@ extension WindowFunction {
         case .last, .present, .absent, .idelta, .irate, .tsOfLast: .bounds
         case .sum, .avg, .count: .sums
         case .stddev, .stdvar, .zscore: .moments
-        case .min, .max, .tsOfMin, .tsOfMax: .extremes
+        case .min, .max, .tsOfMin, .tsOfMax, .any, .all: .extremes
         case .first, .tsOfFirst, .changes, .resets, .delta, .increase, .rate: .transitions
         case .deriv, .predictLinear: .regression
         case .duration, .share: .truth

@@ -130,7 +130,7 @@ import Testing
               - name: g
                 on: t/{device}
                 rules:
-                  - {alert: A, expr: "changes(state, '1h') > 3"}
+                  - {alert: A, expr: "last_over_time(state, '1h') > 3"}
                   - {alert: B, expr: "changes(state == 'on', '1h') > 3"}
                   - {alert: C, expr: "avg_over_time(t / 0.5, '1h') > 3 && state != ''"}
             """)
@@ -144,6 +144,53 @@ import Testing
         // It is over when a sample comes and there is a result.
         driver.send("t/a", "{\"t\": 1}", at: 3)
         #expect(driver.status("C")?.health == .ok)
+    }
+
+    @Test func `changes over texts, numbers and truth values, those of a field of mixed kinds too`() throws {
+        let driver = try EngineDriver.rule("expr: changes(state, '1m') >= 3")
+        for (second, state) in [#""on""#, #""on""#, #""ön""#, "1", "true", #""on""#].enumerated() {
+            driver.send("t/a", "{\"state\": \(state)}", at: Double(second))
+        }
+        // "on", "ön", 1 = true, "on"
+        #expect(driver.log() == ["5s A(a) firing"])
+        #expect(driver.status("A")?.health == .ok)
+        driver.send("t/a", #"{"state": [1]}"#, at: 6)
+        #expect(driver.status("A")?.lastError == "windows take numbers and truth values, and 'state' was neither")
+        driver.advance(to: 100)
+        #expect(driver.log() == ["61s A(a) resolved"])
+    }
+
+    @Test func `a rule that wants numbers of a text is wrong for itself alone`() throws {
+        let driver = try EngineDriver(
+            """
+            groups:
+              - name: g
+                on: t/{device}
+                rules:
+                  - {alert: A, expr: "changes_over_last(state, 2) == 1"}
+                  - {alert: B, expr: "avg_over_last(state, 2) == 1"}
+            """)
+        driver.send("t/a", #"{"state": "on"}"#, at: 0)
+        driver.send("t/a", #"{"state": "off"}"#, at: 1)
+        #expect(driver.log() == ["1s A(a) firing"])
+        #expect(driver.status("B")?.health == .error)
+    }
+
+    @Test(arguments: [
+        // 30 from 2 s on, but for the reading at 4 s.
+        ("expr: all_over_last(t > 20, 3)", ["7s A(a) firing", "9s A(a) resolved"]),
+        ("expr: any_over_last(t > 20, 2)", ["2s A(a) firing", "10s A(a) resolved"]),
+        ("expr: any_over_time(t > 20, '4s')", ["2s A(a) firing", "12s A(a) resolved"]),
+        ("expr: \"!any_over_time(t > 20, '4s') && t > 0\"", ["0s A(a) firing", "2s A(a) resolved", "12s A(a) firing"]),
+        ("expr: all_over_last(t > 0, 1)", ["0s A(a) firing"]),
+    ])
+    func `whether a condition was true at any, at all of the last readings`(_ body: String, _ log: [String]) throws {
+        let driver = try EngineDriver.rule(body)
+        for (second, value) in [10, 10, 30, 30, 10, 30, 30, 30, 30, 10, 10].enumerated() {
+            driver.send("t/a", "{\"t\": \(value)}", at: Double(second))
+        }
+        driver.advance(to: 100)
+        #expect(driver.log() == log)
     }
 
     @Test func `a retained message is no sample`() throws {

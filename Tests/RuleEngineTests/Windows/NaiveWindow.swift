@@ -41,6 +41,7 @@ struct NaiveWindow {
         }
         if window.function == .present { return (.truth(!inside.isEmpty), 0) }
         if window.function == .absent { return (.truth(inside.isEmpty), 0) }
+        if window.function == .any || window.function == .all { return (.truth(holds(window, inside)), 0) }
         guard let first = inside.first, let last = inside.last else { return nil }
         let values = inside.map(\.value)
         let n = Double(values.count)
@@ -69,6 +70,13 @@ struct NaiveWindow {
         case .deriv, .predictLinear: return line(inside, window.function, end, size)
         default: return nil
         }
+    }
+
+    private func holds(_ window: WindowSpecification, _ inside: [Sample]) -> Bool {
+        let numbers = inside.map(\.value).filter { !$0.isNaN }
+        if window.function == .any { return numbers.contains { $0 > 0 } }
+        guard case .count(inside.count) = window.extent else { return false }
+        return !numbers.isEmpty && numbers.allSatisfy { $0 > 0 }
     }
 
     private func extreme(_ samples: [Sample], _ function: WindowFunction) -> (WindowValue, Double)? {

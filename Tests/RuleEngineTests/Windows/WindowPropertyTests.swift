@@ -6,7 +6,7 @@ import Testing
 @Suite struct WindowPropertyTests {
     static let functions: [WindowFunction] = [
         .avg, .min, .max, .sum, .count, .stddev, .stdvar, .last, .first, .quantile(0.5), .quantile(0.95), .quantile(-1), .quantile(2),
-        .quantile(.nan), .mad, .present, .absent, .changes, .resets, .delta, .idelta, .increase, .rate, .irate, .deriv,
+        .quantile(.nan), .mad, .present, .absent, .any, .all, .changes, .resets, .delta, .idelta, .increase, .rate, .irate, .deriv,
         .predictLinear(ahead: 60_000_000_000), .tsOfMin, .tsOfMax, .tsOfLast, .tsOfFirst, .zscore, .duration, .share,
     ]
 
