@@ -69,6 +69,8 @@ import Testing
             "temperatur > 1.0 && wrd == 'a'",
             "unknown-name [temperatur] unknown name 'temperatur' | did you mean 'temperature'?\nunknown-name [wrd] unknown name 'wrd' | did you mean 'word'?"
         ),
+        ("size(any, 5m) > 3", "syntax [m] a number runs into a word | a duration stands in quotes: '5m'"),
+        ("any > 3x", "syntax [x] a number runs into a word"),
         ("any § 1", "syntax [§] a character that has no meaning here"),
     ])
     func `a mistake is reported where it is`(source: String, expected: String) {

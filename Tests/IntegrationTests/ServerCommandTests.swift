@@ -34,7 +34,8 @@ import Testing
         (["check", "--no-such-flag"], 2),
         (["no-such-command"], 2), (["config", "print"], 0), (["config", "print", "--config", "broken/nodesphere.yaml"], 2),
         (["config", "print", "--config", "not-there.yaml"], 2), (["eval", "1 + 1"], 0), (["eval", "1 +"], 1), (["eval", "1 / 0"], 1),
-        (["eval"], 2),
+        (["eval"], 2), (["eval", "now > timestamp('2020-01-01T00:00:00Z')"], 0), (["eval", "avg_over_time(t, '5m')", "--var", "t=3"], 1),
+        (["decode", "--topic", "a/+"], 2),
         (["eval", "x", "--var", "x"], 2), (["decode"], 2), (["decode", "--topic", "a", "--decoder", "no-such"], 2), (["--help"], 0),
         (["serve", "--http", "nonsense"], 2),
         (["serve", "--mqtt", "http://broker"], 2),
@@ -120,6 +121,25 @@ import Testing
         } else {
             #expect(answer["error"]?.string?.isEmpty == false)
         }
+    }
+
+    @Test func `decode names members as expressions do`() async throws {
+        let payload = #"{"t": 1, "time": 2, "AM2301-14": 3, "b": 4, "in": 5}"#
+        let result = try await run(["decode", "--topic", "a/x", "--on", "a/{b}"], in: folder(), input: payload)
+        #expect(result.output == "b = \"x\"\nt = 1\npayload.time = 2\npayload.`AM2301-14` = 3\npayload.b = 4\npayload.`in` = 5\n")
+    }
+
+    @Test func `a reading that no handler listens to is said`() async throws {
+        let folder = try folder()
+        folder.write("a.lua", "automation {}:on_reading('t/{x}', function(r) mqtt.publish('seen', r.x) end)")
+        let result = try await run(["lua", "run", "a.lua", "--reading", "u/1 5", "--reading", "t/2 5"], in: folder)
+        #expect(result.status == 0 && result.output.contains("seen"))
+        #expect(result.errors == "note: nothing listens to 'u/1'; there are handlers for 't/+'\n")
+    }
+
+    @Test func `eval says which functions only rules have`() async throws {
+        let result = try await run(["eval", "avg_over_time(t, '5m') > 3", "--var", "t=3"], in: folder())
+        #expect(result.errors.contains("'avg_over_time' looks at an instance of a rule, and 'eval' has none [needs-instance]"))
     }
 
     @Test func `eval explains every part of an expression`() async throws {

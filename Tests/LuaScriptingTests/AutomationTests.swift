@@ -211,6 +211,7 @@ final class Stage {
     @Test(arguments: [
         ("automation {}:on_reading('a/#/b', function() end)", 1, "on_reading: 'a/#/b': '#' must be the last level"),
         ("\nautomation { name = 'a b' }", 2, "automation: 'name' must be letters, digits, '-' and '_'"),
+        ("automation { descripton = 'a' }", 1, "automation: there is no 'descripton': there are name and description"),
         ("automation {}:on_reading('a', 5)", 1, "on_reading: wants a function"),
         (
             "automation {}:on_reading('a', print, { key = 'x' })", 1,

@@ -418,11 +418,21 @@ struct Parser {
         return entries
     }
 
+    /// `5m`: the word is passed over, so that it is one mistake.
+    private mutating func numberRunsIntoWord(_ token: Token) {
+        let word = current.start == token.end ? String(decoding: lexer.bytes[current.start..<current.end], as: UTF8.self) : ""
+        let isUnit = token.kind == .int && ["ms", "s", "m", "h", "d", "w"].contains(word)
+        error(
+            Span(start: token.end, end: token.end + 1), "a number runs into a word",
+            hint: isUnit ? "a duration stands in quotes: '\(text(token))\(word)'" : nil)
+        if current.kind == .identifier, current.start == token.end { advance() }
+    }
+
     private mutating func number(_ token: Token, isNegative: Bool, start: Int) -> Expression.Node {
         advance()
         let span = Span(start: start, end: token.end)
         if token.end < lexer.bytes.count, Lexer.isLetter(lexer.bytes[token.end]) {
-            error(Span(start: token.end, end: token.end + 1), "a number runs into a word", hint: nil)
+            numberRunsIntoWord(token)
         }
         if token.kind == .double {
             let text = (isNegative ? "-" : "") + text(token)

@@ -7,7 +7,10 @@ extension AutomationRuntime {
     func defineAutomation(_ automation: Automation) {
         define(automation, "automation") { _, automation, call in
             guard automation.isLoading else { return .raise("is called while the file is read, not in a handler") }
-            guard call[0].members != nil else { return .raise("wants a table: automation { name = \"…\" }") }
+            guard let settings = call[0].members else { return .raise("wants a table: automation { name = \"…\" }") }
+            if let stray = settings.first(where: { !["name", "description"].contains($0.name) }) {
+                return .raise("there is no '\(stray.name)': there are name and description")
+            }
             if let name = call[0]["name"] {
                 guard let text = name.text, Self.isName(text) else { return .raise("'name' must be letters, digits, '-' and '_'") }
                 automation.name = text

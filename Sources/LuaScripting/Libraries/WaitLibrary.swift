@@ -58,12 +58,10 @@ extension AutomationRuntime {
 
     /// Lets the call that runs now wait.
     func wait(_ automation: Automation, _ call: LuaCall, _ wait: HandlerRun.Wait, until end: Instant?) -> LuaAnswer {
-        guard call.mayWait, let run = automation.current else {
-            return .raise(
-                automation.isLoading
-                    ? "only a handler can wait, not the file while it is read"
-                    : "it is not possible to wait here: a C function is in between")
+        guard let run = automation.current else {
+            return .raise(automation.isLoading ? "only a handler can wait, not the file while it is read" : "only a handler can wait")
         }
+        guard call.mayWait else { return .raise("it is not possible to wait here: a C function is in between") }
         guard automation.waiting.count < settings.waitingHandlers || automation.waiting[run.number] != nil else {
             return .exceed(
                 .waitingHandlers,

@@ -15,3 +15,12 @@ extension RuleNames {
         return !found.diagnostics.contains { $0.code == "unknown-function" }
     }
 }
+
+/// Functions that only rules have.
+public enum RuleFunctions {
+    /// Whether a function looks at what an instance has said, or at the time and place of the server: outside of rules it has no value.
+    public static func needsInstance(_ name: String) -> Bool {
+        ["previous", "changed", "became", "age", "latest", "is_between", "is_weekday", "in_zone"].contains(name)
+            || WindowFunction.named(name) != nil
+    }
+}

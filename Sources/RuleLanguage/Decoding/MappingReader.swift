@@ -50,10 +50,22 @@ struct MappingReader {
             return
         }
         let usable = keys.filter { $0.refusal == nil }.map(\.name)
-        let near = nearestName(to: entry.key, in: usable)
+        let hint = nearestName(to: entry.key, in: usable).map { "did you mean '\($0)'?" } ?? Self.place(of: entry.key, usable)
         reading.report(
             "unknown-key", "\(subject) has no key '\(entry.key)'", at: entry.keyRange,
-            notes: near == nil ? ["known keys: \(usable.joined(separator: ", "))"] : [], hint: near.map { "did you mean '\($0)'?" })
+            notes: hint == nil ? ["known keys: \(usable.joined(separator: ", "))"] : [], hint: hint)
+    }
+
+    /// Where what is often written beside it belongs.
+    private static func place(of key: String, _ usable: [String]) -> String? {
+        switch key {
+        case "severity" where usable.contains("labels"): "write 'labels: {severity: …}'"
+        case "summary" where usable.contains("annotations"), "description" where usable.contains("annotations"):
+            "write 'annotations: {\(key): …}'"
+        case "condition" where usable.contains("expr"): "did you mean 'expr'?"
+        case "topic" where usable.contains("on"): "did you mean 'on'?"
+        default: nil
+        }
     }
 
     func entry(_ key: String) -> YAMLNode.Entry? { entries.first { $0.key == key } }

@@ -92,16 +92,11 @@ struct CheckCommand: ParsableCommand {
         }
         let renderer = DiagnosticRenderer(sources: rules + notifications + plugins.sources + automations)
         for diagnostic in diagnostics { Output.talk(renderer.render(diagnostic)) }
-        let errors = diagnostics.count { $0.severity == .error }, warnings = diagnostics.count - errors
         let files =
             "\(rules.count) rule \(rules.count == 1 ? "file" : "files")"
             + (notifications.isEmpty ? "" : " and \(notifications.count) for notifications")
             + (automations.isEmpty ? "" : " and \(automations.count) \(automations.count == 1 ? "automation" : "automations")")
             + (plugins.count == 0 ? "" : " and \(plugins.count) \(plugins.count == 1 ? "plugin" : "plugins")")
-        let found =
-            errors + warnings == 0
-            ? "nothing to complain of"
-            : "\(errors) \(errors == 1 ? "error" : "errors"), \(warnings) \(warnings == 1 ? "warning" : "warnings")"
-        Output.result("checked \(files): \(found)")
+        Output.result("checked \(files): \(diagnostics.tally)")
     }
 }

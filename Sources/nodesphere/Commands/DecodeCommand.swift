@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RuleEngine
+import RuleLanguage
 
 struct DecodeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -15,6 +16,10 @@ struct DecodeCommand: ParsableCommand {
     @Flag(help: "As JSON.") var json = false
 
     func run() throws {
+        guard !topic.utf8.contains(where: { $0 == 35 || $0 == 43 }) else {
+            Output.talk("error: '\(topic)' is a filter: messages come on topics, which have no '+' and '#'")
+            throw Ending(2)
+        }
         let input = [UInt8](FileHandle.standardInput.readDataToEndOfFile())
         let payload = hex ? try bytes(ofHexadecimal: input) : input
         let kind: TopicSubscription.Decoder
@@ -82,7 +87,11 @@ struct DecodeCommand: ParsableCommand {
             Output.result(Document.object([.init("fields", fields), .init("captures", captures), .init("time", Document(time))]).json)
             return
         }
-        for member in (captures.members ?? []) + (fields.members ?? []) { Output.result("\(member.name) = \(member.value.json)") }
+        let captured = captures.members ?? []
+        for member in captured { Output.result("\(member.name) = \(member.value.json)") }
+        for member in fields.members ?? [] {
+            Output.result("\(FieldSpelling.name(of: member.name, besides: captured.map(\.name))) = \(member.value.json)")
+        }
         if let time { Output.result("time = \(time)") }
     }
 

@@ -26,10 +26,11 @@ struct EvalCommand: ParsableCommand {
             Output.talk("error: an expression is missing, as in: nodesphere eval 'temperature > 30.0' --var temperature=31.5")
             throw Ending(2)
         }
-        let values = try readVariables()
+        var values = try readVariables()
+        if !values.contains(where: { $0.0 == "now" }) { values.append(("now", Timestamp("\(Instant.wallClock)").map(Value.timestamp))) }
         let environment = strict ? Environment(arithmetic: .strict) : try InstalledPlugins.forCommand(config).environment
         let strings = InternedStrings()
-        var names = DocumentNames(names: values.map(\.0))
+        var names = EvalNames(given: DocumentNames(names: values.map(\.0)))
         let parsed = environment.parse(expression)
         guard let tree = parsed.expression, parsed.diagnostics.isEmpty else { throw complain(parsed.diagnostics, expression) }
         let compiled = environment.compile(tree, names: &names, strings: strings)
@@ -81,6 +82,23 @@ struct EvalCommand: ParsableCommand {
             values.append((String(variable[..<mark]), Self.value(String(variable[variable.index(after: mark)...]))))
         }
         return values
+    }
+
+    /// What was given by name; functions that need an instance are refused with what to do instead.
+    private struct EvalNames: NameResolver {
+        var given: DocumentNames
+
+        mutating func resolve(_ path: [PathElement], span: Span) -> NameResolution { given.resolve(path, span: span) }
+
+        mutating func call(_ call: HostCall) -> CallResolution {
+            guard call.receiver == nil, RuleFunctions.needsInstance(call.name) else { return given.call(call) }
+            return .invalid([
+                CELDiagnostic(
+                    span: call.span, code: "needs-instance",
+                    message: "'\(call.name)' looks at an instance of a rule, and 'eval' has none",
+                    hint: "a rule test shows the value of every part of an expression that is not as expected: nodesphere test")
+            ])
+        }
     }
 
     /// JSON, else the text itself.

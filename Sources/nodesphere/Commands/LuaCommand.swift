@@ -42,6 +42,13 @@ struct LuaRunCommand: ParsableCommand {
         var now = begin
         for (number, reading) in readings.enumerated() {
             now = begin + Int64(number) * 1_000_000_000
+            rehearsal.advance(to: now)
+            let filters = rehearsal.runtime.subscriptions.map(\.filter)
+            if !filters.contains(where: { $0.matches(reading.0) }) {
+                let others =
+                    filters.isEmpty ? "" : "; there are handlers for \(filters.map { "'\($0.subscription)'" }.joined(separator: ", "))"
+                Output.talk("note: nothing listens to '\(reading.0)'\(others)")
+            }
             rehearsal.apply(.reading(topic: reading.0, payload: reading.1, isRetained: false), at: now)
         }
         rehearsal.end(at: now + after.inNanoseconds)

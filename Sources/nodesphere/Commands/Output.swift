@@ -1,4 +1,5 @@
 import Foundation
+import RuleEngine
 
 /// Results go to standard output, everything else to standard error.
 enum Output {
@@ -8,6 +9,15 @@ enum Output {
     private static func write(_ text: String, to handle: FileHandle) {
         // A closed pipe (`| head`) is no mistake of ours.
         try? handle.write(contentsOf: Data((text.hasSuffix("\n") || text.isEmpty ? text : text + "\n").utf8))
+    }
+}
+
+extension [Diagnostic] {
+    /// `2 errors, 1 warning`.
+    var tally: String {
+        let errors = count { $0.severity == .error }, warnings = count - errors
+        guard errors + warnings > 0 else { return "nothing to complain of" }
+        return "\(errors) \(errors == 1 ? "error" : "errors"), \(warnings) \(warnings == 1 ? "warning" : "warnings")"
     }
 }
 

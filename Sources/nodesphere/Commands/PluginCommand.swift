@@ -93,10 +93,7 @@ struct PluginCommand: ParsableCommand {
             } else {
                 let renderer = DiagnosticRenderer(sources: check.sources)
                 for diagnostic in diagnostics { Output.talk(renderer.render(diagnostic)) }
-                let errors = diagnostics.count { $0.severity == .error }
-                Output.result(
-                    "checked \(check.count) \(check.count == 1 ? "plugin" : "plugins"): "
-                        + (diagnostics.isEmpty ? "nothing to complain of" : "\(errors) errors, \(diagnostics.count - errors) warnings"))
+                Output.result("checked \(check.count) \(check.count == 1 ? "plugin" : "plugins"): \(diagnostics.tally)")
             }
             if diagnostics.hasErrors { throw Ending(1) }
         }
