@@ -35,12 +35,12 @@ import Testing
     @Test func `the shipped vent opens on a warm night only, and closes`() throws {
         let text = try Self.file("rules/automations/night-vent.lua")
         let stage = Stage(text)
-        stage.reading("greenhouse/g1/climate", #"{"temperature": 27}"#, at: 12 * 3600)
-        stage.reading("greenhouse/g1/climate", #"{"temperature": 20}"#, at: 23 * 3600)
-        stage.reading("greenhouse/g1/climate", #"{"humidity": 20}"#, at: 23 * 3600 + 1)
-        stage.reading("greenhouse/g1/climate", #"{"temperature": 27}"#, at: 23 * 3600 + 2)
+        stage.reading("greenhouses/n/b1/temperature", "27", at: 12 * 3600)
+        stage.reading("greenhouses/n/b1/temperature", "20", at: 23 * 3600)
+        stage.reading("greenhouses/n/b1/humidity", "27", at: 23 * 3600 + 1)
+        stage.reading("greenhouses/n/b1/temperature", "27", at: 23 * 3600 + 2)
         stage.end(at: 24 * 3600)
-        #expect(stage.published == ["82802 greenhouse/g1/vent/set OPEN", "83402 greenhouse/g1/vent/set CLOSE"])
+        #expect(stage.published == ["82802 greenhouses/n/b1/vent/set OPEN", "83402 greenhouses/n/b1/vent/set CLOSE"])
         #expect(stage.rehearsal.runtime.state(of: "night-vent") == ["openings": 1])
     }
 
