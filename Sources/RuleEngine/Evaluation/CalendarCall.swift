@@ -36,7 +36,7 @@ struct CalendarCall {
 
     private func slot(_ function: CalendarFunction) -> CallResolution {
         let place = scope.source.calendar(function)
-        return .slot(scope.source.extra("calendar \(place)", .calendar(place)), type: .bool)
+        return .slot(scope.source.extra("calendar \(place)", meaning: "\(function)", .calendar(place)), type: .bool)
     }
 
     private func text(_ place: Int) -> String? {

@@ -55,7 +55,9 @@ struct LatestCall {
         if !scope.latestFilters.contains(filter) { scope.latestFilters.append(filter) }
         let keyPlaces = filter.captures.compactMap { scope.rule.by.firstIndex(of: $0) }
         let latest = scope.source.latest(LatestPlan(source: Int32(place), keyPlaces: keyPlaces))
-        return .slot(scope.source.extra("latest \(latest) \(field)", .latest(latest, field)), consumed: call.selections.count)
+        let slot = scope.source.extra(
+            "latest \(latest) \(field)", meaning: "latest \(filter.subscription) \(keyPlaces) \(path)", .latest(latest, field))
+        return .slot(slot, consumed: call.selections.count)
     }
 
     private func fail(_ span: Span, _ code: String, _ message: String, hint: String? = nil) -> CallResolution {

@@ -92,7 +92,7 @@ extension RuleScope {
             source.plan.memberLists.append(MemberListPlan(source: Int32(sources.place(of: SourceKey(membersOf: rule)))))
         }
         let place = memberPlace ?? 0
-        return source.extra("members \(place)", .members(place))
+        return source.extra("members \(place)", meaning: "members", .members(place))
     }
 
     /// The source of the members, told which fields the rule wants; -1: the rule sees none.

@@ -13,6 +13,9 @@ final class SourceBuilder {
     /// Windows as they were asked for: the expression's place and what is asked; their numbers in the plan are known at the end.
     private var windows: [(expression: Int, specification: WindowSpecification)] = []
     private var sampledTexts: [String] = []
+    private var sampledMeanings: [String] = []
+    /// What extras stand for, whatever the numbers of their slots.
+    private var extraMeanings: [String] = []
 
     init(_ key: SourceKey) { plan = SourcePlan(key: key) }
 
@@ -25,8 +28,11 @@ final class SourceBuilder {
     }
 
     /// The slot of an extra; the same key, the same slot.
+    ///
+    /// - Parameter meaning: what it stands for, where the key has numbers in it that another plan may not have.
     func extra(
-        _ key: String, _ kind: @autoclosure () -> Extra.Kind, over program: Program? = nil, fields: Set<Int> = [], isEdge: Bool = false
+        _ key: String, meaning: String? = nil, _ kind: @autoclosure () -> Extra.Kind, over program: Program? = nil, fields: Set<Int> = [],
+        isEdge: Bool = false
     ) -> Int {
         if let place = extraPlaces[key] { return firstExtraSlot + place }
         let reach = program.map(reach) ?? (fields: [], extras: [], hasEdge: false)
@@ -36,6 +42,7 @@ final class SourceBuilder {
             isOfAlert: kind.isOfAlert || reach.extras.contains { plan.extras[Int($0)].isOfAlert })
         plan.extras.append(extra)
         extraPlaces[key] = plan.extras.count - 1
+        extraMeanings.append((meaning ?? key) + (program.map { " of \(self.meaning($0))" } ?? ""))
         if extra.isEdge { plan.readsEdges = true }
         return firstExtraSlot + plan.extras.count - 1
     }
@@ -59,6 +66,14 @@ final class SourceBuilder {
         return (fields, extras.sorted(), hasEdge)
     }
 
+    /// What the names in a program stand for: the same in every plan in which it means the same.
+    private func meaning(_ program: Program) -> String {
+        program.slotsUsed.map { slot in
+            guard slot >= firstExtraSlot else { return "\(plan.fields[slot].origin) \(plan.fields[slot])" }
+            return extraMeanings[slot - firstExtraSlot]
+        }.joined(separator: ", ")
+    }
+
     /// The place of a window among those asked for; the same window of the same expression, the same place.
     func window(_ specification: WindowSpecification, over program: Program, text: String, takesTexts: Bool) -> Int {
         let key = "\(text) \(program.slotsUsed)\(takesTexts ? " or its text" : "")"
@@ -66,6 +81,7 @@ final class SourceBuilder {
         if expression == sampledTexts.count {
             let reach = reach(program)
             sampledTexts.append(key)
+            sampledMeanings.append("\(text) of \(meaning(program))\(takesTexts ? " or its text" : "")")
             let isOfMembers = reach.extras.contains { plan.extras[Int($0)].kind.isMembers }
             plan.sampled.append(
                 SampledExpression(
@@ -87,8 +103,11 @@ final class SourceBuilder {
         var numbers = [Int](repeating: 0, count: windows.count)
         var expressions: [WindowPlan.Expression] = []
         var next = 0
-        for (expression, text) in sampledTexts.enumerated() {
+        for (expression, meaning) in sampledMeanings.enumerated() {
             let own = windows.indices.filter { windows[$0].expression == expression }
+            // Two that mean the same are told apart by their order.
+            let earlier = sampledMeanings.prefix(expression).count { $0 == meaning }
+            let text = earlier == 0 ? meaning : "\(meaning) \(earlier)"
             expressions.append(WindowPlan.Expression(text: text, windows: own.map { windows[$0].specification }))
             for place in own {
                 numbers[place] = next
@@ -234,7 +253,8 @@ final class RuleScope {
             lets[name] = slot
             return slot
         }
-        let slot = source.extra("let \(binding.expression.canonical) \(program.slotsUsed)", .binding(program), over: program)
+        let text = "let \(binding.expression.canonical)"
+        let slot = source.extra("\(text) \(program.slotsUsed)", meaning: text, .binding(program), over: program)
         lets[name] = slot
         return slot
     }
@@ -311,7 +331,9 @@ struct RuleNames: NameResolver {
         let places = (side.query.tags ?? []).compactMap { scope.rule.by.firstIndex(of: $0) }
         let place = scope.source.side(SidePlan(query: query, keyPlaces: places))
         let column = scope.queries.column(name, of: query)
-        return .slot(scope.source.extra("with \(query) \(places) \(name)", .side(place, column)), consumed: 2)
+        return .slot(
+            scope.source.extra("with \(query) \(places) \(name)", meaning: "with \(side.query.id) \(name)", .side(place, column)),
+            consumed: 2)
     }
 
     private func label(_ path: [PathElement]) -> NameResolution {
@@ -417,16 +439,18 @@ struct RuleNames: NameResolver {
             let message = "'\(call.name)' cannot look at a window: what it was before the reading is not kept"
             return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "not-supported", message: message)])
         }
-        let key = "\(call.name) \(argument.description) \(program.slotsUsed)"
+        let text = "\(call.name) \(argument.description)"
+        let key = "\(text) \(program.slotsUsed)"
         switch call.name {
-        case "previous": return .slot(scope.source.extra(key, .previous(program), over: program, isEdge: true), type: program.resultType)
-        case "changed": return .slot(scope.source.extra(key, .changed(program), over: program, isEdge: true), type: .bool)
-        case "became": return .slot(scope.source.extra(key, .became(program), over: program, isEdge: true), type: .bool)
+        case "previous":
+            return .slot(scope.source.extra(key, meaning: text, .previous(program), over: program, isEdge: true), type: program.resultType)
+        case "changed": return .slot(scope.source.extra(key, meaning: text, .changed(program), over: program, isEdge: true), type: .bool)
+        case "became": return .slot(scope.source.extra(key, meaning: text, .became(program), over: program, isEdge: true), type: .bool)
         default:
             guard argument.root.isPath, program.slotsUsed.count == 1, let field = program.slotsUsed.first, field < firstExtraSlot else {
                 return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "no-field", message: "'age' takes a field")])
             }
-            let slot = scope.source.extra(key, .age(scope.source.agePlace(field)), over: program)
+            let slot = scope.source.extra(key, meaning: text, .age(scope.source.agePlace(field)), over: program)
             scope.note(call, slot: slot)
             return .slot(slot, type: .duration)
         }

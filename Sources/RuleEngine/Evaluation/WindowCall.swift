@@ -82,7 +82,7 @@ struct WindowCall {
         }
         if let resolution = recorded(specification, expression, expressionSpan, program) { return resolution }
         let place = scope.source.window(specification, over: program, text: expression.description, takesTexts: stem.takesTexts)
-        let slot = scope.source.extra("window \(place)", .window(place), over: program)
+        let slot = scope.source.extra("window \(place)", meaning: "\(specification) \(expression)", .window(place), over: program)
         if function.kind == .truth { scope.note(call, slot: slot) }
         return .slot(slot, type: function.resultType)
     }

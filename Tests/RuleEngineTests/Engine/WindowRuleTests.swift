@@ -222,6 +222,32 @@ import Testing
         #expect(driver.log() == ["120s A(a) firing"])
     }
 
+    @Test func `windows are true across a reload that puts rules before theirs`() throws {
+        func yaml(_ first: String) -> String {
+            """
+            groups:
+              - name: g
+                on: t/{site}/{device}
+                rules:
+            \(first)      - {alert: A, let: {x: t + u}, expr: "sum_over_time(t - config.offset, '1h') > 25 && count_over_time(x, '1h') == 3"}
+                  - {alert: B, by: [site], expr: "sum_over_time(members.size(), '1h') > 2 && sum_over_time(t + latest('o').t, '1h') > 30"}
+
+            """
+        }
+        let driver = try EngineDriver(yaml(""))
+        try driver.setDevice("a", #"{"offset": 0}"#, at: 0)
+        driver.send("o", #"{"t": 1}"#, at: 0)
+        for instant in [0.0, 60] { driver.send("t/s/a", #"{"t": 10, "u": 1}"#, at: instant) }
+        let first = """
+                  - {alert: First, expr: "changed(q) && config.w > vars.x && latest('o').q > 1"}
+                  - {alert: Group, by: [site], expr: "members.exists(m, m.z > 1) && latest('o').q > 1"}
+
+            """
+        try driver.reload(yaml(first), at: 70)
+        driver.send("t/s/a", #"{"t": 10, "u": 1}"#, at: 120)
+        #expect(driver.log() == ["120s A(s,a) firing", "120s B(s) firing"])
+    }
+
     @Test(arguments: [
         ("expr: avg_over_time(t) > 1", "argument-count"), ("expr: avg_over_time(t, 5) > 1", "window"),
         ("expr: avg_over_time(t, '5 minutes') > 1", "window"), ("expr: avg_over_last(t, 0) > 1", "window"),
