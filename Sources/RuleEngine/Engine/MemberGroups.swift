@@ -38,11 +38,20 @@ final class MemberGroups {
             departures.append(.distantFuture)
         }
         let number = Int(self.key.home(of: Array(key)).withUnsafeBytes { group(of: $0) })
-        let place = groups[number].members.firstIndex { source.keys.withBytes($0) { key.lexicographicallyPrecedes($0) } }
-        groups[number].members.insert(subject, at: place ?? groups[number].members.count)
+        groups[number].members.insert(subject, at: place(of: key, among: groups[number].members, in: source))
         groups[number].forgetRecords()
         groupOf[Int(subject)] = Int32(number)
         departures[Int(subject)] = .distantFuture
+    }
+
+    private func place(of key: UnsafeRawBufferPointer, among members: [Int32], in source: SourceState) -> Int {
+        var first = 0, end = members.count
+        while first < end {
+            let middle = (first + end) / 2
+            let isBefore = source.keys.withBytes(members[middle]) { key.lexicographicallyPrecedes($0) }
+            if isBefore { end = middle } else { first = middle + 1 }
+        }
+        return first
     }
 
     private func group(of key: UnsafeRawBufferPointer) -> Int32 {
