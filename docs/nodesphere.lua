@@ -53,7 +53,7 @@ function Automation:every(interval, handler, options) end
 ---@param handler fun()
 ---@param options? HandlerOptions
 function Automation:cron(expression, handler, options) end
----@param handler fun(reason: "start"|"reload")
+---@param handler fun(reason: "start"|"reload"|"recovery")
 function Automation:on_start(handler) end
 ---@param handler fun()
 function Automation:on_stop(handler) end
@@ -129,6 +129,50 @@ alerts = {}
 ---@param wanted { alertname?: string, state?: string, labels?: table<string, string> }
 ---@return Alert[]
 function alerts.list(wanted) end
+---Fires an alert of the script's own, or changes severity, annotations and value of the one that fires.
+---@param alert { alertname: string, labels?: table<string, string>, annotations?: table<string, string>, severity?: string, value?: number|string|boolean }
+---@return string id
+function alerts.raise(alert) end
+---@param wanted { alertname?: string, labels?: table<string, string> }
+function alerts.resolve(wanted) end
+---Not available in this version.
+function alerts.acknowledge() end
+---Not available in this version.
+function alerts.silence() end
+
+---@class HTTPOptions
+---@field headers? table<string, string>
+---@field body? string|table a table is sent as JSON
+---@field timeout? duration at most 60 s
+
+---@class HTTPAnswer
+---@field status integer
+---@field headers table<string, string> names in lower case
+---@field body string
+
+http = {}
+---@param url string
+---@param options? HTTPOptions
+---@return HTTPAnswer?, string? problem
+function http.get(url, options) end
+---@param url string
+---@param options? HTTPOptions
+---@return HTTPAnswer?, string? problem
+function http.post(url, options) end
+---@param request { method?: "GET"|"POST"|"PUT"|"PATCH"|"DELETE", url: string, headers?: table<string, string>, body?: string|table, timeout?: duration }
+---@return HTTPAnswer?, string? problem
+function http.request(request) end
+
+influx = {}
+---One SELECT. A row has `time` (seconds since 1970) and its columns.
+---@param query string
+---@return { name: string, tags: table<string, string>, rows: table[] }[]?, string? problem
+function influx.query(query) end
+---@param measurement string
+---@param tags table<string, string>?
+---@param fields table<string, number|string|boolean>
+---@return true?, string? problem
+function influx.write(measurement, tags, fields) end
 
 cel = {}
 ---@class CELExpression

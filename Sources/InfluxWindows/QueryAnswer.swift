@@ -163,6 +163,9 @@ final class QueryAnswer: HTTPContentSink {
         }
     }
 
+    /// The measurements of the series, in their order.
+    var seriesNames: [String] { state.withLock { $0.names } }
+
     /// What the server said with a status that is no success.
     var said: String {
         _ = finish()

@@ -97,6 +97,36 @@ import Testing
         #expect(!(result.output + result.errors + json.output + json.errors).contains("hunter2"))
     }
 
+    @Test(arguments: [
+        ("reload: later", "'scripts.reload' must be finish or cancel, not 'later'"),
+        ("memory: 1KiB", "'scripts.memory' must be at least 256KiB, not '1KiB'"),
+        ("memory: much", "'scripts.memory' must be a size, such as 2GiB, not 'much'"),
+        ("wall_time: 0", "'scripts.wall_time' must be at least 10ms, not '0'"),
+        ("waiting: -1", "'scripts.waiting' must be a whole number above 0, not '-1'"),
+        ("{rest: 2h}", "'scripts.longest_rest' must be at least 'scripts.rest' (2h), not '1h'"),
+        (
+            "http: {hosts: [a.example, 'http://b']}",
+            "'scripts.http.hosts' must be hosts such as api.example.org, *.example.org or localhost:8080"
+        ),
+        ("http: {hosts: [{a: b}]}", "'scripts.http.hosts' must be a list of texts"),
+        ("http: {host: a}", "unknown setting 'scripts.http.host'"),
+    ])
+    func `a mistake in the limits of scripts is told`(_ setting: String, _ message: String) async throws {
+        let folder = try folder()
+        folder.write("nodesphere.yaml", "scripts:\n  \(setting)\n")
+        let result = try await run(["config", "print"], in: folder)
+        #expect(result.status == 2)
+        #expect(result.errors.contains(message), "\(result.errors)")
+    }
+
+    @Test func `hosts of scripts are a list in the file, or a text with commas`() async throws {
+        let folder = try folder()
+        folder.write("nodesphere.yaml", "scripts:\n  http:\n    hosts: [a.example, '*.b.example']\n")
+        #expect(try await run(["config", "print"], in: folder).output.contains("a.example, *.b.example"))
+        let given = try await run(["config", "print"], in: folder, environment: ["NODESPHERE_SCRIPTS_HTTP_HOSTS": "c.example,d:80"])
+        #expect(given.output.contains("c.example,d:80"))
+    }
+
     private static let payloads: [(payload: String, more: [String], status: Int32, wanted: String?)] = [
         (#"{"a": {"b": [1, 2.5]}, "on": true}"#, [], 0, #"{"fields":{"a":{"b":[1,2.5]},"on":true},"captures":{},"time":null}"#),
         ("23.4", [], 0, #"{"fields":{"value":23.4},"captures":{},"time":null}"#),

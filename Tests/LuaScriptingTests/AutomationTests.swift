@@ -8,8 +8,11 @@ final class Stage {
     private(set) var rehearsal: Rehearsal!
     var now: Int64 = 0
 
-    init(_ text: String, settings: AutomationSettings = AutomationSettings()) {
-        rehearsal = Rehearsal(settings: settings) { [unowned self] in note($0) }
+    init(
+        _ text: String, settings: AutomationSettings = AutomationSettings(),
+        outside: @escaping (ScriptRequest) -> ScriptAnswer? = { _ in nil }
+    ) {
+        rehearsal = Rehearsal(settings: settings, outside: outside) { [unowned self] in note($0) }
         rehearsal.load(file: "rules/automations/test.lua", text: text, at: at(0))
     }
 
@@ -23,7 +26,17 @@ final class Stage {
         case .log(let level, let message): lines.append("\(second) \(level) \(message)")
         case .fault(let fault):
             lines.append("\(second) fault \(fault.line) \(fault.message)\(fault.disabledUntil == nil ? "" : " disabled")")
-        case .setConfig(_, let device, let patch): lines.append("\(second) config \(device) \(patch.json)")
+        case .request(_, .setConfig(let device, let patch)): lines.append("\(second) config \(device) \(patch.json)")
+        case .request(_, .http(let call)): lines.append("\(second) request \(call.method) \(call.url)")
+        case .request(_, .write(let point)):
+            lines.append("\(second) write \(point.measurement) \(Document(point.tags).json) \(Document.object(point.fields).json)")
+        case .raise(let alert):
+            let parts =
+                [alert.alertname, Document(alert.labels).json, Document(alert.annotations).json] + [alert.severity].compactMap { $0 }
+            lines.append("\(second) raise \(parts.joined(separator: " "))")
+        case .resolve(let selection):
+            lines.append("\(second) resolve \(selection.alertname ?? "-") \(Document(selection.labels).json)")
+        case .request(_, .query): break
         case .store(let id, let document): lines.append("\(second) store \(id) \(document?.json ?? "-")")
         case .subscriptionsChanged: break
         }
@@ -194,8 +207,7 @@ final class Stage {
               mqtt.publish("h", clock.iso() .. os.date(" !%c", 0) .. os.time { year = 2026, month = 2, day = 3 })
               mqtt.publish("i", tostring(mqtt.latest("t/x").value) .. tostring(mqtt.latest("nothing")))
               mqtt.publish("j", tostring(clock.between("23:00", "01:00")) .. #device.find {})
-              local ok, message = pcall(http.get, "http://example.org")
-              mqtt.publish("k", message)
+              mqtt.publish("k", select(2, http.get("http://example.org")))
             end)
             """)
         stage.reading("t/x", "7", at: 60)
@@ -204,7 +216,7 @@ final class Stage {
                 #"60 config x {"gone":null,"max":5}"#, "60 a true", #"60 b {"max":5}"#, "60 c 4", "60 d true", "60 e there is no 'a'",
                 #"60 f {"list":[1,2],"text":"ü"}2.5"#, "60 g aMOkbGxvhi",
                 "60 h 1970-01-01T00:01:00.000Z !Thu Jan  1 00:00:00 19701770120000",
-                "60 i 7nil", "60 j true1", "60 k http.get: is not available in this version",
+                "60 i 7nil", "60 j true1", "60 k 'example.org' may not be reached: the configuration does not name it (scripts.http.hosts)",
             ])
     }
 

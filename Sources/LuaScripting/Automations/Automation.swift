@@ -36,11 +36,17 @@ final class Automation {
     // Faults.
     var recentFaults: [Instant] = []
     var lastFault: ScriptFault?
+    var faults = 0
     var lastFaultAt: Instant?
     var disabledUntil: Instant?
-    var rest = Automation.firstRest
-    /// A file that could not be read to its end: nothing of it runs.
+    /// How long it rests the next time; nil: as long as the first time.
+    var rest: Int64?
+    /// A file that could not be read to its end, or a script that was taken away: nothing of it runs.
     var hasFailed = false
+    /// Another version has taken its place; what had begun goes on.
+    var isRetiring = false
+    /// Whether something of it is still to run.
+    var isBusy: Bool { !waiting.isEmpty || !lines.isEmpty || pendingFunctions > 0 }
     // Outputs and calls, counted against their limits.
     var outputs = 0.0
     var outputsAt = Instant.distantPast
@@ -48,14 +54,15 @@ final class Automation {
     var calls = 0
     // State.
     var storedState = Document.emptyObject
+    /// Bytes of the state when it was last looked at.
+    var stateSize = 0
+    /// Since it was last looked at, a handler ran.
+    var mayHaveChanged = false
     var flushIsDue = false
     var nextSchedule: Int64 = 0
     /// Conditions that were compiled, by their text.
     var conditions: [String: CELCondition] = [:]
     var compiled: [CELCondition] = []
-
-    static let firstRest: Int64 = 60_000_000_000
-    static let longestRest: Int64 = 3_600_000_000_000
 
     struct RunKey: Hashable {
         var handler: Int

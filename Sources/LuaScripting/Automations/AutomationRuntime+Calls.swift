@@ -109,6 +109,11 @@ extension AutomationRuntime {
 
     /// Runs a part of a call, up to its next wait or its end.
     func execute(_ run: HandlerRun, of automation: Automation, _ body: () throws(LuaFailure) -> LuaThread?) {
+        guard automation.isRetiring else { return executePart(run, of: automation, body) }
+        whileRetiring(automation) { executePart(run, of: automation, body) }
+    }
+
+    private func executePart(_ run: HandlerRun, of automation: Automation, _ body: () throws(LuaFailure) -> LuaThread?) {
         automation.running = run
         if run.waits == 0 { automation.runs += 1 }
         defer { automation.running = nil }
@@ -158,8 +163,7 @@ extension AutomationRuntime {
     /// Waiting calls that a message on a topic may end, oldest first.
     func waiters(for topic: String) -> [(Automation, HandlerRun)] {
         var found: [(Automation, HandlerRun)] = []
-        for automation in automations where !automation.waiting.isEmpty {
-            guard automation.messageWaits > 0 else { continue }
+        for automation in automations + retiring where automation.messageWaits > 0 {
             for run in automation.waiting.values {
                 guard case .message(let wait) = run.wait else { continue }
                 if wait.topic.map({ $0 == topic }) ?? wait.filter.matches(topic) { found.append((automation, run)) }
@@ -180,34 +184,34 @@ extension AutomationRuntime {
         resume(run, of: automation) { reading.write($0, captures: captures, world: world) }
     }
 
-    func answer(_ request: Int64, _ failure: String?) {
-        for automation in automations {
+    func take(_ answer: ScriptAnswer, to request: Int64) {
+        for automation in automations + retiring {
             for run in automation.waiting.values {
                 guard case .request(request) = run.wait else { continue }
                 run.wait = .time
-                return resume(run, of: automation) { writer in
-                    if let failure {
-                        writer.nothing()
-                        writer.string(failure)
-                    } else {
-                        writer.bool(true)
-                    }
-                }
+                return resume(run, of: automation) { answer.write(to: $0) }
             }
         }
     }
 
     // MARK: Faults
 
+    /// So long without a fault, and the next rest is as short as the first.
+    private static let calmAfter: Int64 = 600_000_000_000
+    /// Bytes of a state that is stored whenever it may have changed.
+    private static let smallState = 16 << 10
+
     /// Reports a fault, and lets the script rest when it was one too many.
     func fault(_ automation: Automation, _ failure: LuaFailure) {
         var fault = ScriptFault(failure)
+        automation.faults += 1
         automation.recentFaults = automation.recentFaults.filter { now - $0 < 60_000_000_000 } + [now]
-        if let last = automation.lastFaultAt, now - last > 600_000_000_000 { automation.rest = Automation.firstRest }
+        if let last = automation.lastFaultAt, now - last > Self.calmAfter { automation.rest = nil }
         automation.lastFaultAt = now
         if automation.recentFaults.count >= settings.faultsToDisable {
-            let end = now + automation.rest
-            automation.rest = min(automation.rest * 2, Automation.longestRest)
+            let rest = automation.rest ?? settings.firstRest.inNanoseconds
+            let end = now + rest
+            automation.rest = min(rest.multipliedReportingOverflow(by: 2).partialValue, settings.longestRest.inNanoseconds)
             automation.disabledUntil = end
             fault.disabledUntil = end
             for run in automation.waiting.values.sorted(by: { $0.number < $1.number }) { cancel(run, of: automation) }
@@ -221,23 +225,31 @@ extension AutomationRuntime {
     // MARK: State
 
     /// State is stored a second after it may have changed, so that a busy script writes once a second.
-    private func markChanged(_ automation: Automation) {
+    func markChanged(_ automation: Automation) {
+        guard !automation.isRetiring else { return }
+        automation.mayHaveChanged = true
         guard !automation.flushIsDue else { return }
         automation.flushIsDue = true
         addTimer(now + 1_000_000_000, automation, .flush)
     }
 
     func flush(_ automation: Automation) {
-        automation.flushIsDue = false
-        guard !automation.hasFailed else { return }
+        guard automation.mayHaveChanged, !automation.hasFailed, !automation.isRetiring else { return }
+        automation.mayHaveChanged = false
         do throws(LuaFailure) {
             let state = try automation.lua.get("state").document
+            automation.stateSize = automation.lua.lastExchange
             guard state != automation.storedState else { return }
             automation.storedState = state
             keep(automation, "state/\(automation.name)", state)
         } catch {
             fault(automation, LuaFailure(file: automation.file, line: 0, message: "the state cannot be stored: \(error.message)"))
         }
+    }
+
+    /// Stores small states that may have changed; large ones wait for their second.
+    public func flushSmallStates() {
+        for automation in automations where automation.mayHaveChanged && automation.stateSize <= Self.smallState { flush(automation) }
     }
 
     /// Stores a document, and remembers it for the next load.

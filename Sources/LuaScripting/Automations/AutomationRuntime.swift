@@ -7,6 +7,8 @@ public final class AutomationRuntime: ScriptRuntime {
     let world: ScriptWorld
     /// In the order of their files' names.
     var automations: [Automation] = []
+    /// Scripts that were replaced and whose handlers go on.
+    var retiring: [Automation] = []
     var now = Instant.distantPast
     var effects: [ScriptEffect] = []
     var timers = Heap<ScriptTimer>()
@@ -30,6 +32,7 @@ public final class AutomationRuntime: ScriptRuntime {
     /// How many timers a host should run between two inputs, so that none waits long.
     public static let timersAtOnce = 64
     static let mostLatest = 10_000
+    static let mostWaitFilters = 1000
 
     public init(settings: AutomationSettings = AutomationSettings(), world: ScriptWorld = ScriptWorld()) {
         self.settings = settings
@@ -43,17 +46,14 @@ public final class AutomationRuntime: ScriptRuntime {
         for (id, document) in documents { restored[id] = document }
     }
 
-    /// Loads a script, or loads it again: handlers that wait are given up, `state` is kept. The fault is an effect too.
+    /// Loads a script, or loads it again: what becomes of handlers that wait, `AutomationSettings.reload` says; `state` is kept. The fault is an effect too.
     ///
     /// - Parameter reason: what `on_start` is told: `start`, `reload` or `recovery`.
     @discardableResult
     public func load(file: String, text: String, reason: String = "start", at instant: Instant) -> ScriptFault? {
         now = max(now, instant)
         let old = automations.firstIndex { $0.file == file }
-        if let old {
-            flush(automations[old])
-            stop(automations[old])
-        }
+        if let old { retire(automations[old]) }
         let automation = Automation(file: file, text: text, settings: settings)
         if text.contains("latest") { keepsLatest = true }
         if let old { automations[old] = automation } else { automations.append(automation) }
@@ -70,6 +70,7 @@ public final class AutomationRuntime: ScriptRuntime {
         guard let place = automations.firstIndex(where: { $0.file == file }) else { return }
         flush(automations[place])
         stop(automations[place])
+        giveUpRetiring { $0.file == file }
         emit(automations[place], .subscriptionsChanged)
         automations.remove(at: place)
         routes = [:]
@@ -90,6 +91,7 @@ public final class AutomationRuntime: ScriptRuntime {
             automation.handlers = []
             let fault = ScriptFault(failure)
             automation.lastFault = fault
+            automation.faults += 1
             emit(automation, .fault(fault))
             return fault
         }
@@ -104,6 +106,7 @@ public final class AutomationRuntime: ScriptRuntime {
         define(automation)
         automation.isLoading = true
         defer { automation.isLoading = false }
+        automation.mayHaveChanged = true
         do throws(LuaFailure) {
             try automation.lua.load(automation.text, name: automation.file)
         } catch {
@@ -162,7 +165,7 @@ public final class AutomationRuntime: ScriptRuntime {
     }
 
     /// Nothing of it runs any more.
-    private func stop(_ automation: Automation) {
+    func stop(_ automation: Automation) {
         for run in automation.waiting.values { if let thread = run.thread { automation.lua.drop(thread) } }
         automation.waiting = [:]
         automation.byKey = [:]
@@ -182,6 +185,10 @@ public final class AutomationRuntime: ScriptRuntime {
         /// `running`, `disabled` or `failed`.
         public var state: String
         public var lastFault: ScriptFault?
+        /// Faults since it was loaded.
+        public var faults: Int
+        /// Until when it rests.
+        public var disabledUntil: Instant?
         public var runs: Int
         public var waiting: Int
         public var memory: Int
@@ -192,7 +199,9 @@ public final class AutomationRuntime: ScriptRuntime {
             Status(
                 name: automation.name, file: automation.file, description: automation.description,
                 state: automation.hasFailed ? "failed" : automation.disabledUntil != nil ? "disabled" : "running",
-                lastFault: automation.lastFault, runs: automation.runs, waiting: automation.waiting.count, memory: automation.lua.memory)
+                lastFault: automation.lastFault, faults: automation.faults, disabledUntil: automation.disabledUntil, runs: automation.runs,
+                waiting: automation.waiting.count + retiring.reduce(0) { $0 + ($1.file == automation.file ? $1.waiting.count : 0) },
+                memory: automation.lua.memory)
         }
     }
 
@@ -227,25 +236,29 @@ public final class AutomationRuntime: ScriptRuntime {
                 payload.withUnsafeBytes { read(topic: UnsafeRawBufferPointer(topic), payload: $0, isRetained: isRetained, at: instant) }
             }
         case .transition(let transition): take(transition)
-        case .answer(let request, let failure): answer(request, failure)
+        case .answer(let request, let answer): take(answer, to: request)
         case .action(let name, let function, let alert, let arguments): act(name, function, alert, arguments)
         }
     }
 
     /// A message, as `apply` takes it, from where its bytes lie.
-    public func read(topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, isRetained: Bool, at instant: Instant) {
+    ///
+    /// - Parameter receivedAt: when it came, if that was in an earlier run of the server.
+    public func read(
+        topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, isRetained: Bool, receivedAt: Instant? = nil, at instant: Instant
+    ) {
         now = max(now, instant)
         let known = routes(of: topic)
-        let waiters = isRetained || !automations.contains { $0.messageWaits > 0 } ? [] : waiters(for: known.topic)
+        let waiters = isRetained || !awaitsMessages ? [] : waiters(for: known.topic)
         guard !known.routes.isEmpty || !waiters.isEmpty || keepsLatest else { return }
-        guard message.read(topic: topic, payload: payload, isRetained: isRetained, time: now.seconds) else {
+        guard message.read(topic: topic, payload: payload, isRetained: isRetained, time: (receivedAt ?? now).seconds) else {
             undecodable += 1
             return
         }
         var kept: Reading?
         func keep() -> Reading {
             if let kept { return kept }
-            let reading = Reading(topic: topic, payload: payload, isRetained: isRetained, at: now)
+            let reading = Reading(topic: topic, payload: payload, isRetained: isRetained, at: receivedAt ?? now)
             kept = reading
             return reading
         }
@@ -253,6 +266,8 @@ public final class AutomationRuntime: ScriptRuntime {
         for (automation, run) in waiters { offer(keep(), to: run, of: automation) }
         for route in known.routes where !isRetained || route.takesRetained { call(route, message, keep: keep) }
     }
+
+    private var awaitsMessages: Bool { automations.contains { $0.messageWaits > 0 } || retiring.contains { $0.messageWaits > 0 } }
 
     private func remember(_ reading: Reading) {
         if latest.count < Self.mostLatest || latest[reading.topic] != nil { latest[reading.topic] = reading }

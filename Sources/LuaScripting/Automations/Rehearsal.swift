@@ -7,6 +7,8 @@ public final class Rehearsal {
     private let devices: Devices
     /// Called with every effect, in order.
     private let watch: (ScriptEffect) -> Void
+    /// Answers requests that reach out; nil: there is none.
+    private let outside: (ScriptRequest) -> ScriptAnswer?
 
     /// Devices as the script has configured them.
     private final class Devices: Sendable {
@@ -24,7 +26,10 @@ public final class Rehearsal {
         }
     }
 
-    public init(settings: AutomationSettings = AutomationSettings(), watch: @escaping (ScriptEffect) -> Void) {
+    public init(
+        settings: AutomationSettings = AutomationSettings(), outside: @escaping (ScriptRequest) -> ScriptAnswer? = { _ in nil },
+        watch: @escaping (ScriptEffect) -> Void
+    ) {
         var settings = settings
         // Nothing may depend on how fast the machine is.
         settings.limits.wallTime = nil
@@ -33,10 +38,12 @@ public final class Rehearsal {
         runtime = AutomationRuntime(
             settings: settings, world: ScriptWorld(device: { devices.device($0) }, devices: { devices.all() }))
         self.watch = watch
+        self.outside = outside
     }
 
-    public func load(file: String, text: String, at instant: Instant) {
-        runtime.load(file: file, text: text, at: instant)
+    public func load(file: String, text: String, reason: String = "start", at instant: Instant) {
+        advance(to: instant + -1)
+        runtime.load(file: file, text: text, reason: reason, at: instant)
         settle(at: instant)
     }
 
@@ -74,6 +81,17 @@ public final class Rehearsal {
         return try automation.lua.load(line, name: automation.file)
     }
 
+    /// What lies outside is not there; a test (`nodesphere test`) gives answers.
+    private func answer(_ request: ScriptRequest, of automation: String) -> ScriptAnswer {
+        switch request {
+        case .setConfig(let device, let patch):
+            devices.merge(patch, into: device)
+            return .done
+        case .http, .query: return outside(request) ?? .failed("nothing is reached in a rehearsal: a test can give answers")
+        case .write: return .done
+        }
+    }
+
     /// Requests are answered at once, which may cause more.
     private func settle(at instant: Instant) {
         var rounds = 0
@@ -81,9 +99,8 @@ public final class Rehearsal {
             rounds += 1
             for effect in effects {
                 watch(effect)
-                if case .setConfig(let request, let device, let patch) = effect.kind {
-                    devices.merge(patch, into: device)
-                    runtime.apply(.answer(request: request, failure: nil), at: instant)
+                if case .request(let number, let request) = effect.kind {
+                    runtime.apply(.answer(request: number, answer(request, of: effect.automation)), at: instant)
                 }
             }
         }

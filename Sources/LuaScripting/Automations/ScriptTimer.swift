@@ -43,6 +43,11 @@ extension AutomationRuntime {
         let automation = timer.automation
         guard !automation.hasFailed else { return }
         switch timer.kind {
+        // Its heir has its own.
+        case .every, .schedule, .flush, .enable: if automation.isRetiring { return }
+        case .wake, .after: break
+        }
+        switch timer.kind {
         case .every(let number):
             switch automation.handlers[number].trigger {
             case .every(let nanoseconds): addTimer(timer.due + nanoseconds, automation, timer.kind)
@@ -63,7 +68,9 @@ extension AutomationRuntime {
         case .schedule(let id, let name, let data):
             keep(automation, id, nil)
             callAll(automation, .document(data)) { if case .schedule(name) = $0 { true } else { false } }
-        case .flush: flush(automation)
+        case .flush:
+            automation.flushIsDue = false
+            flush(automation)
         case .enable:
             automation.disabledUntil = nil
             automation.recentFaults = []

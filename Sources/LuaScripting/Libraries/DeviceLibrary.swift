@@ -12,12 +12,7 @@ extension AutomationRuntime {
         define(automation, "device.set_config") { runtime, automation, call in
             guard let id = call[0].text else { return .raise("wants a device's id first") }
             guard let members = call[1].members else { return .raise("wants a table: the members to change, json.null to remove one") }
-            if let over = runtime.overOutput(automation) { return over }
-            let request = runtime.newRequest()
-            let answer = runtime.wait(automation, call, .request(request), until: nil)
-            guard case .wait = answer else { return answer }
-            runtime.emit(automation, .setConfig(request: request, device: id, patch: LuaValue.object(members).document))
-            return answer
+            return runtime.ask(.setConfig(device: id, patch: LuaValue.object(members).document), automation, call)
         }
         define(automation, "device.find") { runtime, _, call in
             let wanted = call[0]["labels"]?.members ?? []

@@ -16,7 +16,8 @@ extension AutomationRuntime {
         automation.lua.defineJSON()
         defineClock(automation)
         automation.lua.defineBase64()
-        defineAbsent(automation)
+        defineHTTP(automation)
+        defineInflux(automation)
         automation.lua.set("state", .object([]))
     }
 

@@ -23,11 +23,12 @@ extension AutomationRuntime {
             }
             guard let name = call[1].text else { return .raise("wants the name that 'on_schedule' was given") }
             if let over = runtime.overOutput(automation) { return over }
-            let id = "schedule/\(automation.name)/\(automation.nextSchedule)"
-            automation.nextSchedule += 1
+            let owner = runtime.heir(of: automation)
+            let id = "schedule/\(owner.name)/\(owner.nextSchedule)"
+            owner.nextSchedule += 1
             let data = call[2].document
-            runtime.keep(automation, id, ["at": .int(at.nanoseconds), "name": .string(name), "data": data])
-            runtime.addTimer(max(at, runtime.now), automation, .schedule(id: id, name: name, data: data))
+            runtime.keep(owner, id, ["at": .int(at.nanoseconds), "name": .string(name), "data": data])
+            runtime.addTimer(max(at, runtime.now), owner, .schedule(id: id, name: name, data: data))
             return .nothing
         }
     }

@@ -49,7 +49,7 @@ extension AutomationRuntime {
         let answer = self.wait(automation, call, .message(wait), until: timeout.map { now + $0 })
         guard case .wait = answer else { return answer }
         automation.messageWaits += 1
-        if !subscriptions.contains(where: { $0.filter.subscription == wide.subscription }), waitFilters.count < 1000 {
+        if !subscriptions.contains(where: { $0.filter.subscription == wide.subscription }), waitFilters.count < Self.mostWaitFilters {
             waitFilters.append(wide)
             emit(automation, .subscriptionsChanged)
         }

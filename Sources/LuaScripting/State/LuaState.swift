@@ -37,6 +37,8 @@ public final class LuaState {
     /// Bytes that it holds now, and held at most.
     public var memory: Int { sandbox.pointee.memory }
     public var memoryPeak: Int { sandbox.pointee.memory_peak }
+    /// Bytes of what was last handed over from Lua.
+    public var lastExchange: Int { sandbox.pointee.output.count }
     /// Instructions of the last run.
     public var instructionsUsed: Int64 { sandbox.pointee.used }
 

@@ -1,4 +1,4 @@
-import RuleEngine
+public import RuleEngine
 
 /// `/api/v1/automations`: the scripts that run, and how they fare.
 struct AutomationRoutes: Sendable {
@@ -34,6 +34,10 @@ public struct AutomationStatus: Sendable, Equatable {
     public var state: String
     /// `file:line: message` of the last fault.
     public var lastError: String?
+    /// Since it was loaded.
+    public var faults: Int
+    /// When a disabled one goes on.
+    public var disabledUntil: Instant?
     public var runs: Int
     /// Handlers that wait.
     public var waiting: Int
@@ -41,7 +45,8 @@ public struct AutomationStatus: Sendable, Equatable {
     public var memory: Int
 
     public init(
-        name: String, file: String, description: String = "", state: String, lastError: String? = nil, runs: Int = 0, waiting: Int = 0,
+        name: String, file: String, description: String = "", state: String, lastError: String? = nil, faults: Int = 0,
+        disabledUntil: Instant? = nil, runs: Int = 0, waiting: Int = 0,
         memory: Int = 0
     ) {
         self.name = name
@@ -49,6 +54,8 @@ public struct AutomationStatus: Sendable, Equatable {
         self.description = description
         self.state = state
         self.lastError = lastError
+        self.faults = faults
+        self.disabledUntil = disabledUntil
         self.runs = runs
         self.waiting = waiting
         self.memory = memory
@@ -57,7 +64,9 @@ public struct AutomationStatus: Sendable, Equatable {
     var document: Document {
         [
             "name": .string(name), "file": .string(file), "description": .string(description), "state": .string(state),
-            "lastError": Document(lastError), "runs": .int(Int64(runs)), "waiting": .int(Int64(waiting)), "memory": .int(Int64(memory)),
+            "lastError": Document(lastError), "faults": .int(Int64(faults)),
+            "disabledUntil": disabledUntil.map { .instant($0) } ?? .null, "runs": .int(Int64(runs)), "waiting": .int(Int64(waiting)),
+            "memory": .int(Int64(memory)),
         ]
     }
 }

@@ -9,6 +9,7 @@ public enum AlertState: String, Sendable, CaseIterable {
 /// Why an alert changed.
 public enum TransitionReason: String, Sendable {
     case condition, duration = "for", kept = "keep_firing_for", level, occurrence, missing, limit
+    case script, scriptRemoved = "script removed"
     case ruleChanged = "rule changed", ruleRemoved = "rule removed", deviceRemoved = "device removed"
 }
 

@@ -43,6 +43,8 @@ extension Engine {
             left[id] = nil
             shard.reconcile(alert, with: known[id])
         }
+        for id in context.scriptAlerts.keys { left[id] = nil }
+        reconcileScriptAlerts(with: known)
         for (id, own) in context.ownAlerts.sorted(by: { $0.key < $1.key }) where left.removeValue(forKey: id) == nil {
             context.effects.transitions.append(AlertTransition(from: .inactive, alert: own.record))
         }
@@ -52,6 +54,7 @@ extension Engine {
     /// Forgets all alerts, for a start at which the store knows better.
     public func forgetAlerts() {
         for shard in shards { shard.forgetAlerts() }
+        context.scriptAlerts = [:]
         context.ownAlerts = [:]
         context.ownAlertDue = .distantFuture
     }

@@ -376,6 +376,10 @@ public final class Engine {
                 context.restoreOwnAlert(record)
                 continue
             }
+            if record.isOfScript {
+                context.scriptAlerts[record.id] = record
+                continue
+            }
             guard let number = numbers[record.rule], case let rule = context.plan.rules[Int(number)], rule.rule.isEnabled, !rule.isEvent,
                 (rule.rule.mode == .shadow) == record.isShadow, record.key.count == rule.rule.by.count,
                 record.level == nil || rule.levels.contains(where: { $0.name == record.level })

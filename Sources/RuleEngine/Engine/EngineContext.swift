@@ -30,6 +30,8 @@ final class EngineContext {
     }
     /// What became of sequences, for tests that ask; nil: nobody does.
     var sequenceChanges: [(rule: RuleIdentity, change: SequenceRun.Change)]?
+    /// Alerts of automations that fire, by their ids.
+    var scriptAlerts: [String: AlertRecord] = [:]
     /// The picture of the state that is being taken.
     var checkpoint: EngineCheckpoint?
     /// By the plan's number.

@@ -19,6 +19,12 @@ public enum EngineInput: Sendable {
     case rows(QueryOutcome)
     /// The configuration says something else of what is taken.
     case bounds(EngineBounds)
+    /// An automation fires an alert of its own, or changes it.
+    case raise(ScriptAlert)
+    /// An automation ends alerts of its own.
+    case resolve(ScriptAlertSelection)
+    /// The automations that there are.
+    case automations([String])
 
     /// Number of the kind in a journal; never given to another.
     var kind: UInt8 {
@@ -34,6 +40,9 @@ public enum EngineInput: Sendable {
         case .clockJump: 9
         case .rows: 10
         case .bounds: 11
+        case .raise: 12
+        case .resolve: 13
+        case .automations: 14
         }
     }
 }
@@ -53,6 +62,9 @@ extension Engine {
         case .clockJump(let nanoseconds): clockJumped(by: nanoseconds, at: instant)
         case .rows(let outcome): applyRows(outcome, at: instant)
         case .bounds(let bounds): setBounds(bounds, at: instant)
+        case .raise(let alert): raise(alert, at: instant)
+        case .resolve(let selection): resolve(selection, at: instant)
+        case .automations(let names): setAutomations(names, at: instant)
         }
     }
 }

@@ -29,6 +29,18 @@ extension EngineInput {
         case .clockJump(let nanoseconds): Self.write(&bytes) { $0.write(nanoseconds) }
         case .rows(let outcome): Self.write(&bytes) { $0.write(outcome) }
         case .bounds(let bounds): Self.write(&bytes) { $0.write(bounds) }
+        case .raise(let alert): Self.write(&bytes) { $0.write(alert) }
+        case .resolve(let selection):
+            Self.write(&bytes) { writer in
+                writer.write(selection.automation)
+                writer.write(optional: selection.alertname)
+                writer.write(selection.labels)
+            }
+        case .automations(let names):
+            Self.write(&bytes) { writer in
+                writer.write(names.count)
+                for name in names { writer.write(name) }
+            }
         }
     }
 
@@ -69,8 +81,54 @@ extension EngineInput {
         case 9: return reader.readInt64().map { .input(.clockJump(nanoseconds: $0)) }
         case 10: return reader.readOutcome().map { .input(.rows($0)) }
         case 11: return reader.readBounds().map { .input(.bounds($0)) }
+        case 12: return reader.readScriptAlert().map { .input(.raise($0)) }
+        case 13:
+            guard let automation = reader.readText(), case .some(let alertname) = reader.readOptionalText(), let labels = reader.readTexts()
+            else { return nil }
+            return .input(.resolve(ScriptAlertSelection(automation: automation, alertname: alertname, labels: labels)))
+        case 14:
+            guard let count = reader.readCount() else { return nil }
+            var names: [String] = []
+            for _ in 0..<count {
+                guard let name = reader.readText() else { return nil }
+                names.append(name)
+            }
+            return .input(.automations(names))
         default: return nil
         }
+    }
+}
+
+extension SnapshotWriter {
+    fileprivate mutating func write(optional text: String?) {
+        write(text != nil)
+        if let text { write(text) }
+    }
+
+    fileprivate mutating func write(_ alert: ScriptAlert) {
+        write(alert.automation)
+        write(alert.alertname)
+        write(alert.labels)
+        write(alert.annotations)
+        write(optional: alert.severity)
+        write(alert.value)
+    }
+}
+
+extension SnapshotReader {
+    /// The outer nil: damaged.
+    fileprivate mutating func readOptionalText() -> String?? {
+        guard let exists = readBool() else { return nil }
+        guard exists else { return .some(nil) }
+        return readText().map { .some($0) }
+    }
+
+    fileprivate mutating func readScriptAlert() -> ScriptAlert? {
+        guard let automation = readText(), let alertname = readText(), let labels = readTexts(), let annotations = readTexts(),
+            case .some(let severity) = readOptionalText(), let value = readDocument()
+        else { return nil }
+        return ScriptAlert(
+            automation: automation, alertname: alertname, labels: labels, annotations: annotations, severity: severity, value: value)
     }
 }
 

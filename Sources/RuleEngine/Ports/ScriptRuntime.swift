@@ -3,8 +3,8 @@ public enum ScriptInput: Sendable {
     case reading(topic: String, payload: [UInt8], isRetained: Bool)
     /// An alert changed, and the change is stored.
     case transition(AlertTransition)
-    /// What became of a request that a script made (`ScriptEffect.Kind.setConfig`). Nil: it went well.
-    case answer(request: Int64, failure: String?)
+    /// What became of a request that a script made (`ScriptEffect.Kind.request`).
+    case answer(request: Int64, ScriptAnswer)
     /// An action of a rule: a function of an automation, with the alert that it belongs to.
     case action(automation: String, function: String, alert: AlertRecord, arguments: Document)
 }
@@ -37,8 +37,12 @@ public struct ScriptEffect: Sendable {
         /// Tell a receiver: `{summary, description?, severity?, labels?}`.
         case notify(receiver: String, content: Document)
         case log(level: String, message: String)
-        /// Change a device's own configuration by a JSON merge patch; wants an answer.
-        case setConfig(request: Int64, device: String, patch: Document)
+        /// Fire an alert of the script's own, or change the one that fires.
+        case raise(ScriptAlert)
+        /// End those of the script's own that agree.
+        case resolve(ScriptAlertSelection)
+        /// The script waits for the answer under this number.
+        case request(Int64, ScriptRequest)
         /// Keep a document (nil: remove it) under an id of the collection `scripts`.
         case store(id: String, Document?)
         case fault(ScriptFault)
@@ -99,4 +103,6 @@ public protocol ScriptRuntime: AnyObject {
     func advance(to instant: Instant, most: Int) -> Bool
     /// The effects since they were last taken.
     func takeEffects() -> [ScriptEffect]
+    /// What a script's `state` holds now; nil: there is no such script, or its state cannot be stored.
+    func state(of automation: String) -> Document?
 }

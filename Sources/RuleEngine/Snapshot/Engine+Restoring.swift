@@ -21,7 +21,7 @@ extension Engine {
         guard let now = reader.readInstant(), let ordinal = reader.readInt64(), let late = reader.readInt64(),
             let started = reader.readBool(), let readsBacklog = reader.readBool(), let floor = reader.readInstant(),
             let next = reader.readInt64(), let bounds = reader.readBounds(), restoreNames(&reader), restoreOwnAlerts(&reader),
-            context.readQueries(from: &reader),
+            restoreScriptAlerts(&reader), context.readQueries(from: &reader),
             let clocks = reader.readCount()
         else { return false }
         (context.now, context.ordinal, lateOrdinal, hasStarted) = (now, ordinal, late, started)
@@ -71,6 +71,15 @@ extension Engine {
                 return false
             }
             context.ownAlerts[record.id] = EngineContext.OwnAlert(record: record, lastCauseAt: lastCauseAt)
+        }
+        return true
+    }
+
+    private func restoreScriptAlerts(_ reader: inout SnapshotReader) -> Bool {
+        guard let count = reader.readCount() else { return false }
+        for _ in 0..<count {
+            guard let record = reader.readDocument().flatMap(AlertRecord.init(document:)) else { return false }
+            context.scriptAlerts[record.id] = record
         }
         return true
     }

@@ -3,10 +3,10 @@
 /// Subjects are copied in turn, some at a time, and each that an input is about to change is copied just before. So the picture is of the instant at which it was begun, and no input waits
 /// for more than a piece.
 ///
-/// Form: version 6, the part that belongs to no subject (its length first), then a record a subject, each with its length, in any order, and a length of -1 at the end. What can be worked out
+/// Form: version 7, the part that belongs to no subject (its length first), then a record a subject, each with its length, in any order, and a length of -1 at the end. What can be worked out
 /// from it (timers that follow from alerts, indexes, rows) is not in it, and neither are counters.
 public final class EngineCheckpoint {
-    static let version: UInt8 = 6
+    static let version: UInt8 = 7
 
     struct Entry {
         var source: Int32

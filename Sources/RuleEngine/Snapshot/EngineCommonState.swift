@@ -12,6 +12,7 @@ public struct EngineCommonState: Sendable {
     private let devices: [String: EngineContext.DeviceEntry]
     private let ownAlerts: [String: EngineContext.OwnAlert]
     private let ownAlertDue: Instant
+    private let scriptAlerts: [AlertRecord]
     private let queries: [SavedQuery]
     private let clocks: [Timer]
     private let decoders: [(name: String, memory: DecoderMemory)]
@@ -24,6 +25,7 @@ public struct EngineCommonState: Sendable {
         bounds = context.bounds
         (variables, devices) = (context.variables, context.devices)
         (ownAlerts, ownAlertDue) = (context.ownAlerts, context.ownAlertDue)
+        scriptAlerts = engine.scriptAlerts
         queries = SavedQuery.all(of: context)
         clocks = engine.clock.all
         decoders = context.plan.decoders.map { (name: $0.key, memory: $0.value.memory) }.filter { !$0.memory.isEmpty }
@@ -65,6 +67,8 @@ public struct EngineCommonState: Sendable {
             writer.write(own.record.document)
             writer.write(own.lastCauseAt)
         }
+        writer.write(scriptAlerts.count)
+        for alert in scriptAlerts { writer.write(alert.document) }
         writer.write(queries.count)
         for query in queries { query.write(to: &writer) }
         writer.write(clocks.count)

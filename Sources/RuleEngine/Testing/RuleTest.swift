@@ -9,6 +9,8 @@ public struct RuleTest: Sendable {
     public var changes: [TestChange] = []
     /// What queries are answered.
     public var answers: [TestAnswer] = []
+    /// What scripts are answered.
+    public var replies: [TestReply] = []
     public var expectations: [TestExpectation] = []
 
     public init(name: String, location: SourceLocation) {
@@ -98,6 +100,12 @@ public struct TestExpectation: Sendable {
         case notifications([ExpectedNotification])
         /// To the topics that are named, these and no others; an empty list: none at all.
         case published([ExpectedMessage])
+        /// Of scripts, to the addresses that are named, these and no others; an empty list: none at all.
+        case requests([ExpectedRequest])
+        /// Of scripts, into the measurements that are named, these and no others; an empty list: none at all.
+        case written([ExpectedPoint])
+        /// Members that an automation's `state` has at least; null: that it has not.
+        case state(automation: String, Document)
     }
     public var at: Int64
     public var location: SourceLocation
@@ -159,6 +167,35 @@ public struct ExpectedNotification: Sendable {
         self.location = location
         self.status = status
         self.alerts = alerts
+    }
+}
+
+public struct ExpectedRequest: Sendable {
+    public var method: String?
+    public var url: String
+    /// Headers that it has at least.
+    public var headers: [String: String]
+    /// Compared as JSON where it is JSON.
+    public var body: String?
+
+    public init(method: String? = nil, url: String, headers: [String: String] = [:], body: String? = nil) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+    }
+}
+
+public struct ExpectedPoint: Sendable {
+    public var measurement: String
+    /// Tags and fields that it has at least.
+    public var tags: [String: String]
+    public var fields: Document
+
+    public init(measurement: String, tags: [String: String] = [:], fields: Document = .emptyObject) {
+        self.measurement = measurement
+        self.tags = tags
+        self.fields = fields
     }
 }
 

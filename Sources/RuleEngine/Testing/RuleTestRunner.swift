@@ -103,7 +103,8 @@ private struct TestRun {
         if let makeScripts {
             let stage = TestScripts.Stage()
             for change in test.initial { stage.take(change) }
-            scripts = TestScripts(makeScripts, stage: stage, at: test.start)
+            scripts = TestScripts(makeScripts, stage: stage, replies: test.replies, at: test.start)
+            takeChanges(at: test.start)
         }
         let expectations = test.expectations.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
         for expectation in expectations {
@@ -114,9 +115,8 @@ private struct TestRun {
             engine.advance(to: now)
             collect()
             delivery.run(until: now, inclusive: true)
-            let sent = delivery.sent + (scripts?.sent ?? [])
             if let message = judge.verdict(
-                on: expectation, engine: engine, sent: sent, published: scripts?.published ?? [], now: now, start: test.start)
+                on: expectation, engine: engine, sent: delivery.sent, scripts: scripts, now: now, start: test.start)
             {
                 result.failures.append(.init(location: expectation.location, message: message))
             }
@@ -124,6 +124,10 @@ private struct TestRun {
         for fault in scripts?.faults ?? [] {
             let place = fault.file.isEmpty ? "" : "\(fault.file):\(fault.line): "
             result.failures.append(.init(location: test.location, message: "a script failed: \(place)\(fault.message)\n"))
+        }
+        for (at, automation, request) in scripts?.unanswered ?? [] {
+            result.failures.append(
+                .init(location: test.location, message: judge.complaint(of: automation, request, at: at, start: test.start)))
         }
         // What comes behind the last expectation counts for coverage.
         if coverage != nil { happen(through: .max) }
@@ -141,19 +145,18 @@ private struct TestRun {
                 collect()
             } else {
                 scripts.advance(to: theirs)
-                takeDevices(at: theirs)
+                takeChanges(at: theirs)
             }
         }
     }
 
-    /// Devices that scripts have changed.
-    private mutating func takeDevices(at instant: Instant) {
+    /// What scripts have changed; what that causes may make them change more.
+    private mutating func takeChanges(at instant: Instant) {
         guard let scripts else { return }
-        for device in scripts.takeChangedDevices() {
-            engine.setDevice(
-                device.id, config: device.config, labels: device.labels, location: scripts.stage.location(device.id), at: instant)
+        while case let changes = scripts.takeChanges(), !changes.isEmpty {
+            for change in changes { engine.apply(change, at: instant) }
+            collect()
         }
-        collect()
     }
 
     /// Everything up to an instant: changes before readings, readings in the order of the file.
@@ -207,7 +210,7 @@ private struct TestRun {
         if let scripts {
             let topic = String(decoding: senders[place].topic, as: UTF8.self)
             scripts.apply(.reading(topic: topic, payload: senders[place].composer.bytes, isRetained: readings.isRetained), at: instant)
-            takeDevices(at: instant)
+            takeChanges(at: instant)
         }
         if coverage != nil { measure(place) }
     }
@@ -264,7 +267,8 @@ private struct TestRun {
             delivery.take(Array(together), at: now)
             for transition in together {
                 judge.take(transition)
-                coverage?.note(transition)
+                // What a script raised itself is no rule's.
+                if !transition.alert.isOfScript { coverage?.note(transition) }
                 if let scripts {
                     scripts.stage.take(transition.alert)
                     scripts.apply(.transition(transition), at: now)
@@ -272,6 +276,7 @@ private struct TestRun {
                 }
             }
         }
+        if let last = transitions.last { takeChanges(at: last.alert.changedAt) }
     }
 }
 

@@ -13,18 +13,23 @@ struct TestJudge {
 
     /// What is wrong, in several lines; nil when all is as expected.
     func verdict(
-        on expectation: TestExpectation, engine: Engine, sent: [SentNotification],
-        published scripted: [(at: Instant, message: PublishRequest)] = [], now: Instant, start: Instant
+        on expectation: TestExpectation, engine: Engine, sent told: [SentNotification], scripts: TestScripts?, now: Instant, start: Instant
     ) -> String? {
         let clock = TestClock(start: start)
         switch expectation.kind {
         case .alert(let expected): return verdict(on: expected, engine, now, clock)
         case .notifications(let expected):
+            let sent = told + (scripts?.sent ?? [])
             return verdict(on: expected, sent.filter { $0.at == now }, last: sent.last { $0.at < now }, now, clock)
         case .published(let expected):
-            let all = published + scripted
+            let all = published + (scripts?.published ?? [])
             let last = all.filter { $0.at < now }.max { $0.at < $1.at }
             return verdict(on: expected, all.filter { $0.at == now }.map(\.message), last: last, now, clock)
+        case .requests(let expected):
+            return verdict(on: expected, (scripts?.requests ?? []).filter { $0.at == now }.map(\.call), now, clock)
+        case .written(let expected): return verdict(on: expected, (scripts?.written ?? []).filter { $0.at == now }, now, clock)
+        case .state(let automation, let expected):
+            return verdict(onStateOf: automation, expected, scripts?.runtime.state(of: automation), now, clock)
         }
     }
 
@@ -261,14 +266,14 @@ struct TestClock {
 
 extension [String: String] {
     /// Whether the other one has all of these, byte by byte.
-    fileprivate func isSubset(of other: [String: String]) -> Bool {
+    func isSubset(of other: [String: String]) -> Bool {
         allSatisfy { name, value in other[name].map { $0.utf8.elementsEqual(value.utf8) } ?? false }
     }
 }
 
 extension Document {
     /// Equal, numbers to nine digits and whatever their kind, members in any order.
-    fileprivate func isAlike(_ other: Document) -> Bool {
+    func isAlike(_ other: Document) -> Bool {
         if let a = number, let b = other.number {
             return a == b || a.isNaN && b.isNaN || abs(a - b) <= 1e-9 * max(abs(a), abs(b))
         }

@@ -7,8 +7,13 @@ final class TestScripts {
     private(set) var published: [(at: Instant, message: PublishRequest)] = []
     private(set) var sent: [SentNotification] = []
     private(set) var faults: [ScriptFault] = []
-    /// Devices that scripts have changed, for the engine to take.
-    private(set) var changedDevices: [ScriptWorld.Device] = []
+    private(set) var requests: [(at: Instant, call: HTTPCall)] = []
+    private(set) var written: [SeriesPoint] = []
+    /// Requests that the test says nothing of.
+    private(set) var unanswered: [(at: Instant, automation: String, request: ScriptRequest)] = []
+    /// What scripts have changed, for the engine to take.
+    private var changes: [EngineInput] = []
+    private let outside: TestOutside
     private var count = 0
 
     /// The devices and alerts of a test, as scripts look at them.
@@ -35,8 +40,9 @@ final class TestScripts {
         func take(_ alert: AlertRecord) { alerts.withLock { $0[alert.storageID] = alert.state == .inactive ? nil : alert } }
     }
 
-    init(_ make: (ScriptWorld, Instant) -> any ScriptRuntime, stage: Stage, at start: Instant) {
+    init(_ make: (ScriptWorld, Instant) -> any ScriptRuntime, stage: Stage, replies: [TestReply], at start: Instant) {
         self.stage = stage
+        outside = TestOutside(replies, start: start)
         runtime = make(stage.world, start)
         settle(at: start)
     }
@@ -60,10 +66,10 @@ final class TestScripts {
         settle(at: instant)
     }
 
-    /// Gives the devices that were changed since it was last called.
-    func takeChangedDevices() -> [ScriptWorld.Device] {
-        defer { changedDevices = [] }
-        return changedDevices
+    /// Gives what was changed since it was last called.
+    func takeChanges() -> [EngineInput] {
+        defer { changes = [] }
+        return changes
     }
 
     /// Requests are answered at once, which may cause more.
@@ -81,15 +87,30 @@ final class TestScripts {
             published.append((effect.at, PublishRequest(id: "script-\(count)", topic: topic, payload: text, qos: qos, retain: retain)))
         case .notify(let receiver, let content):
             sent.append(SentNotification(at: effect.at, receiver: receiver, document: Self.document(effect.automation, content)))
-        case .setConfig(let request, let id, let patch):
-            var device = stage.device(id) ?? ScriptWorld.Device(id: id, config: .emptyObject)
-            device.config = device.config.merging(patch: patch)
-            stage.set(id, device)
-            changedDevices.append(device)
-            runtime.apply(.answer(request: request, failure: nil), at: instant)
+        case .raise(let alert): changes.append(.raise(alert))
+        case .resolve(let selection): changes.append(.resolve(selection))
+        case .request(let number, let request):
+            runtime.apply(.answer(request: number, answer(request, of: effect.automation, at: instant)), at: instant)
         case .fault(let fault): faults.append(fault)
         case .log, .store, .subscriptionsChanged: break
         }
+    }
+
+    private func answer(_ request: ScriptRequest, of automation: String, at instant: Instant) -> ScriptAnswer {
+        switch request {
+        case .setConfig(let id, let patch):
+            var device = stage.device(id) ?? ScriptWorld.Device(id: id, config: .emptyObject)
+            device.config = device.config.merging(patch: patch)
+            stage.set(id, device)
+            changes.append(.device(id: id, config: device.config, labels: device.labels, location: stage.location(id)))
+            return .done
+        case .http(let call): requests.append((instant, call))
+        case .write(let point): written.append(point)
+        case .query: break
+        }
+        if let answer = outside.answer(request, at: instant) { return answer }
+        unanswered.append((instant, automation, request))
+        return .failed("the test gives no answer to this")
     }
 
     /// What an expectation compares of a notification.

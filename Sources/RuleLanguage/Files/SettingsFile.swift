@@ -12,8 +12,10 @@ public struct SettingsFile: Sendable {
 
     /// Everything that is wrong is told, nothing is guessed: with errors, `settings` holds what could be read.
     ///
-    /// - Parameter others: mappings that are of another form and are read by somebody else.
-    public static func read(name: String, bytes: [UInt8], except others: Set<String> = []) -> (
+    /// - Parameters:
+    ///   - lists: settings that may be lists of texts, which are joined with commas.
+    ///   - others: mappings that are of another form and are read by somebody else.
+    public static func read(name: String, bytes: [UInt8], lists: Set<String> = [], except others: Set<String> = []) -> (
         file: SettingsFile, diagnostics: [Diagnostic]
     ) {
         let findings = Findings()
@@ -26,6 +28,12 @@ public struct SettingsFile: Sendable {
                 for entry in entries { collect(entry.value, path.isEmpty ? entry.key : "\(path).\(entry.key)", at: entry.keyRange) }
             case .scalar(let text, _):
                 if !node.isNull { settings.append(Setting(path: path, value: text, location: file.location(of: keyRange))) }
+            case .sequence(let items) where lists.contains(path):
+                let texts = items.compactMap { if case .scalar(let text, _) = $0.content, !$0.isNull { text } else { nil } }
+                if texts.count < items.count {
+                    findings.report("wrong-type", "'\(path)' must be a list of texts", at: file.location(of: node.headRange))
+                }
+                settings.append(Setting(path: path, value: texts.joined(separator: ", "), location: file.location(of: keyRange)))
             case .sequence:
                 findings.report("wrong-type", "a setting must be a single value: '\(path)'", at: file.location(of: node.headRange))
             }

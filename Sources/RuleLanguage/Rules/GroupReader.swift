@@ -37,6 +37,12 @@ struct GroupReader {
             reading.report("group-name", "the group's name must be '\(expected)', under which it is kept", at: node.range)
             return nil
         }
+        if name.utf8.starts(with: ScriptAlert.groupPrefix.utf8) {
+            reading.report(
+                "reserved-name", "a group's name cannot begin with '\(ScriptAlert.groupPrefix)': alerts of automations are in such groups",
+                at: node.range)
+            return nil
+        }
         return name
     }
 

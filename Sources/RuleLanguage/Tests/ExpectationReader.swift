@@ -5,7 +5,9 @@ struct ExpectationReader {
     let reading: FileReading
 
     private static let alertKeys = ["alert", "group", "state", "labels", "annotations", "level", "value", "count"]
-    private static let keys = (["at"] + alertKeys + ["notifications", "published"]).map { KnownKey($0) }
+    private static let subjects = ["notifications", "published", "requests", "written", "automation"]
+    private static let keys = (["at"] + alertKeys + subjects).map { KnownKey($0) }
+    private static let requestKeys = ["method", "url", "headers", "body"].map { KnownKey($0) }
     private static let notificationKeys = ["receiver", "status", "alerts"].map { KnownKey($0) }
     private static let messageKeys = ["topic", "payload", "qos", "retain"].map { KnownKey($0) }
     private static let statuses = [("firing", "firing"), ("resolved", "resolved")]
@@ -15,20 +17,66 @@ struct ExpectationReader {
         let at = mapping.required("at").flatMap { reading.duration($0, "at") }
         let location = reading.file.location(of: node.headRange)
         var kinds: [TestExpectation.Kind] = []
+        func add<Item>(_ key: String, _ kind: ([Item]) -> TestExpectation.Kind, _ item: (YAMLNode) -> Item?) {
+            guard let node = mapping[key] else { return }
+            kinds.append(kind((reading.list(node, key) ?? []).compactMap(item)))
+        }
         if let expected = alert(mapping) { kinds.append(.alert(expected)) }
-        if let node = mapping["notifications"] {
-            kinds.append(.notifications((reading.list(node, "notifications") ?? []).compactMap { notification($0) }))
-        }
-        if let node = mapping["published"] { kinds.append(.published((reading.list(node, "published") ?? []).compactMap { message($0) })) }
-        if !mapping.has("alert") {
-            if let stray = Self.alertKeys.compactMap({ mapping.entry($0) }).first {
-                reading.report("missing-key", "'\(stray.key)' is said of an alert: 'alert' must name it", at: stray.keyRange)
-            } else if !mapping.has("notifications"), !mapping.has("published") {
-                mapping.missing("an expectation needs 'alert', 'notifications' or 'published'")
-            }
-        }
+        if let state = state(mapping) { kinds.append(state) }
+        add("notifications", TestExpectation.Kind.notifications, notification)
+        add("published", TestExpectation.Kind.published, message)
+        add("requests", TestExpectation.Kind.requests, request)
+        add("written", TestExpectation.Kind.written, point)
+        checkSubjects(mapping)
         guard let at = at?.inNanoseconds else { return [] }
         return kinds.map { TestExpectation(at: at, location: location, $0) }
+    }
+
+    private func checkSubjects(_ mapping: MappingReader) {
+        if let automation = mapping.entry("automation"), mapping.has("alert") {
+            return reading.report(
+                "conflicting-keys", "'state' is of an alert or of an automation: 'alert' and 'automation' need an expectation each",
+                at: automation.keyRange)
+        }
+        if mapping.has("alert") { return }
+        let ofAlerts = mapping.has("automation") ? Self.alertKeys.filter { $0 != "state" } : Self.alertKeys
+        if let stray = ofAlerts.compactMap({ mapping.entry($0) }).first {
+            reading.report("missing-key", "'\(stray.key)' is said of an alert: 'alert' must name it", at: stray.keyRange)
+        } else if !Self.subjects.contains(where: { mapping.has($0) }) {
+            mapping.missing("an expectation needs 'alert', 'notifications', 'published', 'requests', 'written' or 'automation'")
+        }
+    }
+
+    /// `{automation: NAME, state: {…}}`.
+    private func state(_ mapping: MappingReader) -> TestExpectation.Kind? {
+        guard !mapping.has("alert"), let node = mapping["automation"], let name = reading.name(node, "automation"),
+            let state = mapping.required("state")
+        else { return nil }
+        guard case .mapping = state.content else {
+            reading.wrongType(state, "'state' of an automation must be a mapping of members")
+            return nil
+        }
+        return .state(automation: name, reading.document(state))
+    }
+
+    private func request(_ node: YAMLNode) -> ExpectedRequest? {
+        guard let mapping = MappingReader(node, subject: "an expected request", keys: Self.requestKeys, in: reading),
+            let url = mapping.required("url").flatMap({ reading.name($0, "url") })
+        else { return nil }
+        return ExpectedRequest(
+            method: mapping["method"].flatMap { reading.choice($0, "method", TestRepliesReader.methods) }, url: url,
+            headers: mapping["headers"].map { reading.texts($0, "headers") } ?? [:], body: mapping["body"].map { payload($0) })
+    }
+
+    private func point(_ node: YAMLNode) -> ExpectedPoint? {
+        guard
+            let mapping = MappingReader(
+                node, subject: "an expected point", keys: ["measurement", "tags", "fields"].map { KnownKey($0) }, in: reading),
+            let measurement = mapping.required("measurement").flatMap({ reading.name($0, "measurement") })
+        else { return nil }
+        return ExpectedPoint(
+            measurement: measurement, tags: mapping["tags"].map { reading.texts($0, "tags") } ?? [:],
+            fields: mapping["fields"].map { reading.document($0) } ?? .emptyObject)
     }
 
     private func alert(_ mapping: MappingReader) -> ExpectedAlert? {

@@ -17,14 +17,14 @@ public struct RuleTestFileReader: Sendable {
 
     private static let keys =
         [
-            "rules", "automations", "notifications", "devices", "profiles", "vars", "influx", "start", "time_zone", "location", "zones",
-            "tests",
+            "rules", "automations", "notifications", "devices", "profiles", "vars", "influx", "http", "start", "time_zone", "location",
+            "zones", "tests",
         ].map {
             KnownKey($0)
         }
         + ["silences"].map { .notSupported($0) }
     private static let testKeys =
-        ["name", "start", "devices", "vars", "influx", "readings", "changes", "expect"].map { KnownKey($0) }
+        ["name", "start", "devices", "vars", "influx", "http", "readings", "changes", "expect"].map { KnownKey($0) }
         + ["silences"].map { .notSupported($0) }
 
     /// The tests, or nil when anything is wrong with them.
@@ -55,7 +55,7 @@ public struct RuleTestFileReader: Sendable {
         let initial =
             (mapping["devices"].map { situation.devices($0, profiles, at: 0) } ?? [])
             + (mapping["vars"].map { situation.variables($0, at: 0) } ?? [])
-        let answers = mapping["influx"].map { TestAnswersReader(reading: reading).read($0) } ?? []
+        let (answers, replies) = outside(mapping, reading)
         var tests: [RuleTest] = []
         var names: [String: Range<Int>] = [:]
         for node in mapping.required("tests").flatMap({ reading.list($0, "tests") }) ?? [] {
@@ -63,12 +63,20 @@ public struct RuleTestFileReader: Sendable {
             if test.start == nil { test.start = start }
             test.test.initial = initial + test.test.initial
             test.test.answers = answers + test.test.answers
+            test.test.replies = replies + test.test.replies
             test.test.start = test.start ?? Instant(nanoseconds: 0)
             tests.append(test.test)
         }
         return RuleTestFile(
             name: reading.file.name, rules: rules, automations: automations, notifications: notifications(mapping, reading), tests: tests,
             surroundings: reading.surroundings(mapping))
+    }
+
+    /// `influx` and `http`: what rules and scripts are answered.
+    private func outside(_ mapping: MappingReader, _ reading: FileReading) -> ([TestAnswer], [TestReply]) {
+        let influx = mapping["influx"].map { TestAnswersReader(reading: reading).read($0) } ?? (answers: [], replies: [])
+        let http = mapping["http"].map { TestRepliesReader(reading: reading).read($0) } ?? []
+        return (influx.answers, influx.replies + http)
     }
 
     private func references(_ node: YAMLNode, _ reading: FileReading) -> [RuleTestFile.Reference] {
@@ -116,7 +124,7 @@ public struct RuleTestFileReader: Sendable {
         test.initial =
             (mapping["devices"].map { situation.devices($0, profiles, at: 0) } ?? [])
             + (mapping["vars"].map { situation.variables($0, at: 0) } ?? [])
-        test.answers = mapping["influx"].map { TestAnswersReader(reading: reading).read($0) } ?? []
+        (test.answers, test.replies) = outside(mapping, reading)
         let readings = TestReadingsReader(reading: reading)
         test.readings = (mapping["readings"].flatMap { reading.list($0, "readings") } ?? []).compactMap { readings.read($0) }
         test.changes = (mapping["changes"].flatMap { reading.list($0, "changes") } ?? []).flatMap { situation.change($0, profiles) }

@@ -4,12 +4,50 @@ import RuleEngine
 struct TestAnswersReader {
     let reading: FileReading
 
-    private static let keys = ["alert", "group", "with", "at", "rows", "error"].map { KnownKey($0) }
+    private static let keys = ["alert", "group", "with", "query", "write", "at", "rows", "error"].map { KnownKey($0) }
 
-    func read(_ node: YAMLNode) -> [TestAnswer] { (reading.list(node, "influx") ?? []).compactMap { answer($0) } }
+    /// Answers to rules (`alert`) and to scripts (`query`, `write`).
+    func read(_ node: YAMLNode) -> (answers: [TestAnswer], replies: [TestReply]) {
+        var found: (answers: [TestAnswer], replies: [TestReply]) = ([], [])
+        for node in reading.list(node, "influx") ?? [] {
+            guard let mapping = MappingReader(node, subject: "an answer", keys: Self.keys, in: reading) else { continue }
+            let named = ["alert", "query", "write"].compactMap { mapping.entry($0) }
+            if named.count > 1 {
+                reading.report(
+                    "conflicting-keys", "an answer is to a rule ('alert'), or to a script's 'query' or 'write': to one of them",
+                    at: named[1].keyRange)
+            } else if mapping.has("query") || mapping.has("write") {
+                if let reply = reply(mapping) { found.replies.append(reply) }
+            } else if let answer = answer(mapping) {
+                found.answers.append(answer)
+            }
+        }
+        return found
+    }
 
-    private func answer(_ node: YAMLNode) -> TestAnswer? {
-        guard let mapping = MappingReader(node, subject: "an answer", keys: Self.keys, in: reading) else { return nil }
+    private func reply(_ mapping: MappingReader) -> TestReply? {
+        if let stray = ["group", "with"].compactMap({ mapping.entry($0) }).first {
+            reading.report("conflicting-keys", "'\(stray.key)' is said of a rule's 'alert'", at: stray.keyRange)
+        }
+        guard case .some(let at) = mapping["at"].map({ reading.duration($0, "at") }) ?? .zero else { return nil }
+        if let node = mapping["write"] {
+            guard let measurement = reading.name(node, "write"), let content = content(mapping, isWrite: true) else { return nil }
+            return TestReply(.write(measurement: measurement), at: at.inNanoseconds, content)
+        }
+        guard let text = mapping["query"].flatMap({ reading.name($0, "query") }), let content = content(mapping) else { return nil }
+        return TestReply(.query(text), at: at.inNanoseconds, content)
+    }
+
+    private func content(_ mapping: MappingReader, isWrite: Bool = false) -> TestReply.Content? {
+        if let error = mapping.entry("error"), mapping.has("rows") {
+            reading.report("conflicting-keys", "an answer has 'rows' or an 'error', not both", at: error.keyRange)
+        }
+        if isWrite || mapping.has("error") { return mapping.required("error").flatMap { reading.name($0, "error") }.map { .failed($0) } }
+        guard let list = mapping.required("rows").flatMap({ reading.list($0, "rows") }) else { return nil }
+        return .rows(list.compactMap { row($0) })
+    }
+
+    private func answer(_ mapping: MappingReader) -> TestAnswer? {
         let at = mapping["at"].map { reading.duration($0, "at") } ?? .zero
         let group = mapping["group"].flatMap { reading.name($0, "group") }
         let side = mapping["with"].flatMap { reading.name($0, "with") }

@@ -31,8 +31,7 @@ struct LuaRunCommand: ParsableCommand {
         }
         guard let bytes = FileManager.default.contents(atPath: file) else { throw wrong("'\(file)' cannot be read") }
         guard let text = String(validating: bytes, as: UTF8.self) else { throw wrong("'\(file)' is no UTF-8") }
-        var settings = AutomationSettings()
-        settings.surroundings = try ConfigurationOptions.load(config, flags: []).surroundings
+        let settings = try ConfigurationOptions.load(config, flags: []).automationSettings
         var hasFailed = false
         let rehearsal = Rehearsal(settings: settings) { effect in
             if case .fault = effect.kind { hasFailed = true }
@@ -88,7 +87,17 @@ extension ScriptEffect.Kind {
         case .notify(let receiver, let content):
             return ("notify", .object([.init("receiver", .string(receiver))] + (content.members ?? [])))
         case .log(let level, let message): return ("log", ["level": .string(level), "message": .string(message)])
-        case .setConfig(_, let device, let patch): return ("set_config", ["device": .string(device), "patch": patch])
+        case .request(_, let request): return request.shown
+        case .raise(let alert):
+            return (
+                "raise",
+                [
+                    "alertname": .string(alert.alertname), "labels": Document(alert.labels), "annotations": Document(alert.annotations),
+                    "severity": Document(alert.severity), "value": alert.value,
+                ]
+            )
+        case .resolve(let selection):
+            return ("resolve", ["alertname": Document(selection.alertname), "labels": Document(selection.labels)])
         case .fault(let fault):
             return (
                 "error",
@@ -99,6 +108,32 @@ extension ScriptEffect.Kind {
             )
         case .store, .subscriptionsChanged: return nil
         }
+    }
+}
+
+extension ScriptRequest {
+    fileprivate var shown: (name: String, content: Document) {
+        switch self {
+        case .setConfig(let device, let patch): ("set_config", ["device": .string(device), "patch": patch])
+        case .http(let call): ("http", call.shown)
+        case .query(let text): ("query", ["query": .string(text)])
+        case .write(let point):
+            (
+                "write",
+                [
+                    "measurement": .string(point.measurement), "tags": Document(point.tags), "fields": .object(point.fields),
+                ]
+            )
+        }
+    }
+}
+
+extension HTTPCall {
+    fileprivate var shown: Document {
+        var members: [Document.Member] = [.init("method", .string(method)), .init("url", .string(url))]
+        if !headers.isEmpty { members.append(.init("headers", .object(headers.map { .init($0.name, .string($0.value)) }))) }
+        if !body.isEmpty { members.append(.init("body", .string(String(decoding: body, as: UTF8.self)))) }
+        return .object(members)
     }
 }
 

@@ -5,6 +5,9 @@ struct ConfigurationKey: Sendable {
     enum Kind: Sendable {
         case text, bool, duration, size, integer
         case number(ClosedRange<Double>)
+        case choice([String])
+        /// A list in the file; in one text they are separated by commas.
+        case hosts
     }
     var name: String
     var kind: Kind
@@ -53,6 +56,16 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("log.level", default: "info"),
         ConfigurationKey("log.format", default: "text"),
         ConfigurationKey("plugins.path", default: "plugins"),
+        ConfigurationKey("scripts.instructions", .integer, default: "10000000"),
+        ConfigurationKey("scripts.wall_time", .duration, default: "1s"),
+        ConfigurationKey("scripts.memory", .size, default: "32MiB"),
+        ConfigurationKey("scripts.waiting", .integer, default: "10000"),
+        ConfigurationKey("scripts.output_rate", .integer, default: "200"),
+        ConfigurationKey("scripts.faults", .integer, default: "5"),
+        ConfigurationKey("scripts.rest", .duration, default: "1m"),
+        ConfigurationKey("scripts.longest_rest", .duration, default: "1h"),
+        ConfigurationKey("scripts.reload", .choice(["finish", "cancel"]), default: "finish"),
+        ConfigurationKey("scripts.http.hosts", .hosts),
         ConfigurationKey("journal.enabled", .bool, default: "true"),
         ConfigurationKey("journal.retain", .duration, default: "24h"),
         ConfigurationKey("journal.max_size", .size, default: "2GiB"),

@@ -59,6 +59,7 @@ struct ServerConfiguration: Sendable {
         for key in ConfigurationKey.all { check(key, &failure) }
         readSurroundings(&failure)
         surroundings.recorded = recordedHistory
+        if failure.messages.isEmpty { checkScripts(&failure) }
         guard failure.diagnostics.isEmpty, failure.messages.isEmpty else { throw failure }
     }
 
@@ -68,12 +69,14 @@ struct ServerConfiguration: Sendable {
             return
         }
         failure.lines.append(RuleLoader.Source(name: file, bytes: Array(bytes)))
-        let (settings, diagnostics) = SettingsFile.read(name: file, bytes: Array(bytes), except: ["plugins.grants", "plugins.settings"])
+        let lists = ConfigurationKey.all.filter { if case .hosts = $0.kind { true } else { false } }.map(\.name)
+        let (settings, diagnostics) = SettingsFile.read(
+            name: file, bytes: Array(bytes), lists: Set(lists), except: ["plugins.grants", "plugins.settings"])
         failure.diagnostics += diagnostics.filter { $0.severity == .error }
         let names = ConfigurationKey.all.flatMap { $0.isSecret ? [$0.name, $0.name + "_file"] : [$0.name] }
         for setting in settings.settings {
             guard names.contains(setting.path) || Self.zoneKey(setting.path) != nil else {
-                if setting.path.hasPrefix("scripts.") || setting.path.hasPrefix("recorder.") {
+                if setting.path.hasPrefix("recorder.") {
                     warnings.append("\(setting.location.file):\(setting.location.line): '\(setting.path)' is not used by this version")
                     continue
                 }
@@ -134,12 +137,22 @@ struct ServerConfiguration: Sendable {
         case .number(let range):
             let number = Double(entry.value)
             rule = number.map(range.contains) ?? false ? nil : "must be a number from \(Int(range.lowerBound)) to \(Int(range.upperBound))"
+        case .choice(let words): rule = words.contains(entry.value) ? nil : "must be \(words.joined(separator: " or "))"
+        case .hosts:
+            rule =
+                Self.list(entry.value).allSatisfy { HostPattern($0) != nil }
+                ? nil : "must be hosts such as api.example.org, *.example.org or localhost:8080"
         }
         if let rule { failure.messages.append("'\(key.name)' \(rule), not '\(entry.value)' (\(entry.origin.description))") }
     }
 
+    private static func list(_ text: String) -> [String] {
+        text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+    }
+
     subscript(name: String) -> String? { entries[name]?.value }
     func text(_ name: String) -> String { entries[name]?.value ?? "" }
+    func list(_ name: String) -> [String] { Self.list(text(name)) }
     func bool(_ name: String) -> Bool { entries[name]?.value == "true" }
     func duration(_ name: String) -> Duration { entries[name].flatMap { Duration(ruleText: $0.value) } ?? .zero }
     /// Bytes.

@@ -196,13 +196,19 @@ private final class TimerBell: @unchecked Sendable {
 
 extension EngineHost: TelemetrySink {
     /// With a journal, waits until the messages are in it; without one, until what they caused is stored. QoS 0 goes on while there is room.
-    func take(_ batch: MessageBatch) -> BatchOutcome {
-        guard waitForRoom() else { return .refused }
+    func take(_ batch: MessageBatch) -> BatchOutcome { takeNumbered(batch).outcome }
+
+    /// The same, with the position in the journal.
+    func takeNumbered(_ batch: MessageBatch) -> (outcome: BatchOutcome, position: UInt64?) {
+        guard waitForRoom() else { return (.refused, nil) }
         let isAcknowledged = batch.entries.contains { $0.qos > 0 }
-        if let journal {
-            guard let position = apply(.readings(batch)), isAcknowledged else { return .stored }
-            return journal.wait(for: position, atMost: Self.longestHold) ? .stored : .waiting
-        }
+        guard let journal else { return (takeUnjournaled(batch, isAcknowledged), nil) }
+        let position = apply(.readings(batch))
+        guard let position, isAcknowledged else { return (.stored, position) }
+        return (journal.wait(for: position, atMost: Self.longestHold) ? .stored : .waiting, position)
+    }
+
+    private func takeUnjournaled(_ batch: MessageBatch, _ isAcknowledged: Bool) -> BatchOutcome {
         guard isAcknowledged else {
             apply(.readings(batch))
             return .stored

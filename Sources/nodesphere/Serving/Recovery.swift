@@ -22,8 +22,20 @@ struct Recovery {
         var lastInstant = Instant.distantPast
         /// QoS 1 messages whose acknowledgements may not have gone out.
         var unacknowledged: [MQTTTelemetrySource.TakenMessage] = []
+        /// Readings that scripts were not given.
+        var leftOver: [LeftOver] = []
+        /// How many they were given, or may have been, whose handlers did not come to their end.
+        var inHand = 0
+        /// Whether the last run ended without saying so.
+        var isAfterCrash = false
         /// No journal was kept: alerts are as the store has them.
         var storeLeads = false
+    }
+
+    struct LeftOver: Sendable {
+        var position: UInt64
+        var instant: Instant
+        var batch: MessageBatch
     }
 
     /// Records before the checkpoint that are looked at for messages that may come again.
@@ -47,6 +59,7 @@ struct Recovery {
         let reading = try JournalReading(path: folder, from: checkpoint?.position ?? 0, repairing: isRepairing)
         for remark in reading.remarks { logger.warning("\(remark)") }
         var outcome = Outcome(position: reading.last)
+        try takeLeftOver(reading, &outcome)
         guard let checkpoint else {
             guard reading.last == 0 || isRepairing else {
                 throw StartFailure(
@@ -71,6 +84,26 @@ struct Recovery {
         outcome.storeLeads = !checkpoint.isJournaled && reading.last <= checkpoint.position
         try replay(reading, after: checkpoint.position, engine, &outcome)
         return outcome
+    }
+
+    /// What scripts were not given: they are not replayed, since they have acted on the world.
+    private func takeLeftOver(_ reading: JournalReading, _ outcome: inout Outcome) throws {
+        guard let standing = HandoverMark.read(in: folder) else { return }
+        outcome.isAfterCrash = !standing.isClosed
+        var count = 0
+        var leftOver: [LeftOver] = []
+        try reading.forEach(after: min(standing.ended, standing.begun, reading.last)) { record in
+            guard case .input(.readings(let batch))? = EngineInput.decode(record.content) else { return true }
+            guard record.position > standing.begun else {
+                outcome.inHand += batch.count
+                return true
+            }
+            count += batch.count
+            leftOver.append(LeftOver(position: record.position, instant: record.instant, batch: batch))
+            while count > ScriptHost.mostReadings { count -= leftOver.removeFirst().batch.count }
+            return true
+        }
+        outcome.leftOver = leftOver
     }
 
     private func replay(_ reading: JournalReading, after position: UInt64, _ engine: Engine, _ outcome: inout Outcome) throws {

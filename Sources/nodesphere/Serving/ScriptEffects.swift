@@ -1,4 +1,5 @@
 import Foundation
+import InfluxWindows
 import Logging
 import NotificationChannels
 import RuleEngine
@@ -9,19 +10,29 @@ final class ScriptEffects: Sendable {
     private let publisher: any MessagePublisher
     private let queue: CommitQueue
     private let directory: any DeviceDirectory
+    private let http: ScriptHTTP
+    /// Nil: no InfluxDB is configured.
+    private let influx: InfluxAccess?
     private let logger: Logger
     private let channels: Mutex<(set: ChannelSet, receivers: [Receiver])>
     private let outward: AsyncStream<ScriptEffect>
     private let submit: AsyncStream<ScriptEffect>.Continuation
+    /// Parts of what scripts did whose states are not stored yet.
+    private let unstored = Mutex(0)
+    /// Requests that reach out and are under way.
+    private let underWay = Mutex(0)
 
     /// Messages, notifications and changes that may wait; later ones are dropped, and said so.
     private static let bound = 10_000
     private static let notificationAttempts = 5
+    private static let mostUnderWay = 1000
 
     init(
         publisher: any MessagePublisher, queue: CommitQueue, directory: any DeviceDirectory, channels: ChannelSet, receivers: [Receiver],
-        logger: Logger
+        http: ScriptHTTP, influx: InfluxAccess?, logger: Logger
     ) {
+        self.http = http
+        self.influx = influx
         self.publisher = publisher
         self.queue = queue
         self.directory = directory
@@ -32,21 +43,37 @@ final class ScriptEffects: Sendable {
 
     func setChannels(_ set: ChannelSet, _ receivers: [Receiver]) { channels.withLock { $0 = (set, receivers) } }
 
-    /// Takes effects in, on the scripts' thread.
+    /// Takes effects in, on the scripts' thread. What scripts do is seen by nobody before the state that they wrote with it is stored.
     func take(_ effects: [ScriptEffect]) {
+        var writes: [StateWrite] = []
+        var others: [ScriptEffect] = []
         for effect in effects {
             switch effect.kind {
-            case .store(let id, let document): queue.add(CommitWork(writes: [StateWrite(.scripts, id: id, document)]))
+            case .store(let id, let document): writes.append(StateWrite(.scripts, id: id, document))
             case .log(let level, let message):
                 logger.log(level: Logger.Level(rawValue: level) ?? .info, "\(message)", metadata: ["automation": "\(effect.automation)"])
             case .fault(let fault): log(fault, effect.automation)
             case .subscriptionsChanged: break
-            case .publish, .notify, .setConfig:
-                if case .dropped = submit.yield(effect) {
-                    logger.error(
-                        "too much of what scripts want waits; something is dropped", metadata: ["automation": "\(effect.automation)"])
-                }
+            case .publish, .notify, .request, .raise, .resolve: others.append(effect)
             }
+        }
+        let isFree = unstored.withLock { unstored in
+            guard unstored > 0 || !writes.isEmpty else { return true }
+            unstored += 1
+            return false
+        }
+        guard !isFree else { return send(others) }
+        queue.add(
+            CommitWork(writes: writes) { [self, others] in
+                send(others)
+                unstored.withLock { $0 -= 1 }
+            })
+    }
+
+    private func send(_ effects: [ScriptEffect]) {
+        for effect in effects {
+            guard case .dropped = submit.yield(effect) else { continue }
+            logger.error("too much of what scripts want waits; something is dropped", metadata: ["automation": "\(effect.automation)"])
         }
     }
 
@@ -63,17 +90,21 @@ final class ScriptEffects: Sendable {
     /// Carries out what goes to others, one after the other, until closed or cancelled.
     ///
     /// - Parameters:
+    ///   - host: takes alerts of scripts.
     ///   - follow: takes changes of devices to the rules.
     ///   - answer: tells scripts what became of a request.
     func run(
-        follow: @Sendable ([DirectoryChange]) -> Void, answer: @Sendable (Int64, String?) -> Void
+        host: EngineHost, follow: @Sendable ([DirectoryChange]) -> Void, answer: @escaping @Sendable (Int64, ScriptAnswer) -> Void
     ) async {
-        await withTaskGroup(of: Void.self) { notifications in
+        await withTaskGroup(of: Void.self) { tasks in
             for await effect in outward {
                 switch effect.kind {
                 case .publish(let topic, let payload, let qos, let retain): await publish(effect, topic, payload, qos, retain)
-                case .notify(let receiver, let content): notifications.addTask { await self.notify(effect, receiver, content) }
-                case .setConfig(let request, let device, let patch): answer(request, await setConfig(device, patch, follow))
+                case .notify(let receiver, let content): tasks.addTask { await self.notify(effect, receiver, content) }
+                case .request(let number, .setConfig(let device, let patch)): answer(number, await setConfig(device, patch, follow))
+                case .raise(let alert): raise(alert, host)
+                case .resolve(let selection): host.apply(.resolve(selection))
+                case .request(let number, let request): tasks.addTask { answer(number, await self.reachOut(request)) }
                 default: break
                 }
                 if Task.isCancelled { break }
@@ -98,15 +129,41 @@ final class ScriptEffects: Sendable {
         }
     }
 
-    private func setConfig(_ id: String, _ patch: Document, _ follow: @Sendable ([DirectoryChange]) -> Void) async -> String? {
+    private func raise(_ alert: ScriptAlert, _ host: EngineHost) {
+        host.apply(.raise(alert))
+        guard !host.look({ engine in engine.scriptAlerts.contains { $0.id == alert.id } }) else { return }
+        logger.error(
+            "an alert of a script was refused: \(ScriptAlert.most) of them fire already, as many as may",
+            metadata: ["automation": "\(alert.automation)", "alert": "\(alert.alertname)"])
+    }
+
+    /// Requests to others, many at once.
+    private func reachOut(_ request: ScriptRequest) async -> ScriptAnswer {
+        let isOne = underWay.withLock { count in
+            guard count < Self.mostUnderWay else { return false }
+            count += 1
+            return true
+        }
+        guard isOne else { return .failed("\(Self.mostUnderWay) requests of scripts are under way already") }
+        defer { underWay.withLock { $0 -= 1 } }
+        if case .http(let call) = request { return await http.send(call) }
+        guard let influx else { return .failed("no InfluxDB is configured ('influxdb.url')") }
+        do throws(HistoryFailure) {
+            if case .query(let text) = request { return .value(try await influx.series(of: text)) }
+            if case .write(let point) = request { try await influx.write(point) }
+            return .done
+        } catch { return .failed(error.description) }
+    }
+
+    private func setConfig(_ id: String, _ patch: Document, _ follow: @Sendable ([DirectoryChange]) -> Void) async -> ScriptAnswer {
         do throws(StoreFailure) {
             var device = try await directory.snapshot().devices.first { $0.id == id } ?? DeviceRecord(id: id)
             device.config = device.config.merging(patch: patch)
             try await directory.put(device)
             follow([.device(id: id, device)])
-            return nil
+            return .done
         } catch {
-            return error.description
+            return .failed(error.description)
         }
     }
 
@@ -159,5 +216,14 @@ final class ScriptEffects: Sendable {
             "commonAnnotations": .object(annotations), "externalURL": "", "alerts": .array([alert]),
             "nodesphere": ["automation": .string(effect.automation)],
         ]
+    }
+}
+
+extension EngineHost {
+    /// Ends what automations had raised that are not there any more.
+    func keepScriptAlerts(of automations: [String]) {
+        let groups = Set(automations.map { ScriptAlert.groupPrefix + $0 })
+        guard look({ engine in engine.scriptAlerts.contains { !groups.contains($0.rule.group) } }) else { return }
+        apply(.automations(automations))
     }
 }

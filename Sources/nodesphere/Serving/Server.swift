@@ -60,7 +60,9 @@ struct Server {
         let events = (foundations.scheduler as? AMQPScheduler).map { EventFeed(scheduler: $0, source: PipelineSettings().source) }
         let core = ServerCore(
             configuration: configuration, logger: logger, reader: reader, mqtt: mqtt, http: http, publisher: publisher, dataPath: dataPath,
-            store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history, events: events,
+            store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history,
+            influx: influx.map { InfluxAccess($0) },
+            events: events,
             state: state,
             isRepairing: isRepairing)
         // Services are stopped in reverse order: the core first, then HTTP, so that health can be asked to the end.

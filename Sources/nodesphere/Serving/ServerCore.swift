@@ -1,5 +1,6 @@
 import EmbeddedState
 import Foundation
+import InfluxWindows
 import Logging
 import LuaScripting
 import MQTTTelemetry
@@ -26,6 +27,8 @@ struct ServerCore: Service {
     let scheduler: any NotificationScheduler
     /// Nil: no InfluxDB is configured.
     let history: (any WindowHistory)?
+    /// The same for scripts.
+    let influx: InfluxAccess?
     /// Nil without RabbitMQ.
     let events: EventFeed?
     let state: ServerState
@@ -143,11 +146,14 @@ struct ServerCore: Service {
         var routesEffects: [PipelineEffect]
         /// Subscribes whenever what scripts listen to has changed, until cancelled.
         var resubscribe: @Sendable () async -> Void
+        /// Subscribes what they listen to now.
+        var subscribeScripts: @Sendable () async -> Void
         var checkpoints: Checkpoints
         /// What the replayed journal decided and the store may not have.
         var decided: [AlertTransition]
         /// Inputs by which the present differs from where the engine stands.
         var differences: [EngineInput]
+        var isAfterCrash: Bool
     }
 
     /// An engine, how it came about, and where its journal goes on.
@@ -205,7 +211,9 @@ struct ServerCore: Service {
         let scriptFilters = Mutex(AutomationRuntime.examine(AutomationFiles.read(rulesPath: reader.rulesPath)).subscriptions)
         let scriptEffects = ScriptEffects(
             publisher: publisher, queue: queue, directory: directory, channels: makeChannels(rules.notifications),
-            receivers: rules.notifications.receivers, logger: logger)
+            receivers: rules.notifications.receivers,
+            http: ScriptHTTP(requests: HTTPRequests(HTTPClient()), hosts: configuration.automationSettings.hosts), influx: influx,
+            logger: logger)
         let subscribe: @Sendable (RuleSet) async -> Void = { [store] rules in
             let wanted = Self.joined(rules.plan.subscriptions, scriptFilters.withLock { $0 })
             let leftovers = subscribed.withLock { Array($0) }
@@ -219,12 +227,18 @@ struct ServerCore: Service {
         await subscribe(rules)
         let latestRules = Mutex(rules)
         let (resubscribe, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        let scripts = scripts(restored, clock, devices, board) { effects, subscriptions in
-            scriptEffects.take(effects)
-            guard let subscriptions else { return }
-            scriptFilters.withLock { $0 = subscriptions }
-            ring.yield()
-        }
+        tellLeftOver(outcome)
+        let handover = try journal.map { try self.handover(outcome.leftOver.first.map { $0.position - 1 } ?? standing.position, $0) }
+        let scripts = ScriptHost(
+            settings: scriptSettings(), world: Self.world(devices, board), clock: clock, stored: restored.scripts, handover: handover,
+            leftOver: outcome.leftOver,
+            carryOut: { effects, subscriptions in
+                scriptEffects.take(effects)
+                guard let subscriptions else { return }
+                scriptFilters.withLock { $0 = subscriptions }
+                ring.yield()
+            },
+            loaded: { host.keepScriptAlerts(of: $0) })
         await outbox.setReceivers(rules.notifications.receivers.map(\.name))
         let reloader = RuleReloader(
             reader: reader, current: rules, rejection: rejection, store: store, acceptedPath: dataPath + "/accepted-rules.json",
@@ -245,7 +259,8 @@ struct ServerCore: Service {
             consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, scripts: scripts,
             scriptEffects: scriptEffects, routesEffects: effects,
             resubscribe: { for await _ in resubscribe { await subscribe(latestRules.withLock { $0 }) } },
-            checkpoints: checkpoints, decided: standing.decided, differences: standing.differences)
+            subscribeScripts: { await subscribe(latestRules.withLock { $0 }) },
+            checkpoints: checkpoints, decided: standing.decided, differences: standing.differences, isAfterCrash: outcome.isAfterCrash)
     }
 
     private func keep(_ rules: RuleSet) throws(StartFailure) -> String {
@@ -322,16 +337,29 @@ struct ServerCore: Service {
         return inputs + held.keys.sorted().map { .variable(name: $0, nil) }
     }
 
-    private func scripts(
-        _ restored: Restored, _ clock: EngineClock, _ devices: Directory, _ board: AlertBoard,
-        carryOut: @escaping @Sendable ([ScriptEffect], [TopicSubscription]?) -> Void
-    ) -> ScriptHost {
-        var settings = AutomationSettings()
-        settings.surroundings = configuration.surroundings
+    private func tellLeftOver(_ outcome: Recovery.Outcome) {
+        let count = outcome.leftOver.reduce(0) { $0 + $1.batch.count }
+        guard outcome.inHand + count > 0, !AutomationFiles.read(rulesPath: reader.rulesPath).isEmpty else { return }
+        logger.notice(
+            "readings that the last run took: \(outcome.inHand) were in the hands of automations when it ended and are not given to them again, \(count) that came later are"
+        )
+    }
+
+    private func scriptSettings() -> AutomationSettings {
+        var settings = configuration.automationSettings
         // Chance of its own in every run of the server.
         settings.seed = UInt64.random(in: .min ... .max)
-        let world = ScriptWorld(device: { devices.device($0) }, devices: { devices.all() }, alerts: { board.matching { _ in true } })
-        return ScriptHost(settings: settings, world: world, clock: clock, stored: restored.scripts, carryOut: carryOut)
+        return settings
+    }
+
+    private static func world(_ devices: Directory, _ board: AlertBoard) -> ScriptWorld {
+        ScriptWorld(device: { devices.device($0) }, devices: { devices.all() }, alerts: { board.matching { _ in true } })
+    }
+
+    private func handover(_ position: UInt64, _ journal: InputJournal) throws(StartFailure) -> Handover {
+        do { return try Handover(in: journalFolder, after: position, journal: journal, logger: logger) } catch {
+            throw StartFailure(description: "\(error)", status: 1)
+        }
     }
 
     /// What rules and scripts want together, each filter once, as rules want it where they do.
@@ -393,10 +421,14 @@ struct ServerCore: Service {
             inputs.addTask { await host.asker.run(host) }
             let automating = Task {
                 await running.scriptEffects.run(
-                    follow: { Self.apply($0, running) }, answer: { running.scripts.add(.answer(request: $0, failure: $1)) })
+                    host: host, follow: { Self.apply($0, running) }, answer: { running.scripts.add(.answer(request: $0, $1)) })
             }
-            running.scripts.load(AutomationFiles.read(rulesPath: reader.rulesPath), reason: "start")
+            running.scripts.load(
+                AutomationFiles.read(rulesPath: reader.rulesPath), reason: running.isAfterCrash ? "recovery" : "start",
+                position: host.position)
             running.scripts.start()
+            await running.scripts.waitUntilLoaded()
+            await running.subscribeScripts()
             // Behind the scripts, which actions may call.
             let acting = Task { await running.actions.runAll() }
             inputs.addTask { await running.resubscribe() }
@@ -444,6 +476,8 @@ struct ServerCore: Service {
                 continuation.resume()
             }.start()
         }
+        // What they did waits for their states to be stored.
+        await running.queue.flushed()
         running.scriptEffects.close()
         await finished(automating, within: .seconds(2))
     }
@@ -542,7 +576,7 @@ struct ServerCore: Service {
 
     private func reloadOnHangup(_ running: Running) async {
         for await _ in await UnixSignalsSequence(trapping: .sighup) {
-            running.scripts.load(AutomationFiles.read(rulesPath: reader.rulesPath), reason: "reload")
+            running.scripts.load(AutomationFiles.read(rulesPath: reader.rulesPath), reason: "reload", position: running.host.position)
             _ = await running.reloader.reload(cause: "SIGHUP")
         }
     }
@@ -556,7 +590,7 @@ struct ServerCore: Service {
             let scripts = AutomationFiles.read(rulesPath: reader.rulesPath)
             if !scripts.elementsEqual(seenScripts, by: ==) {
                 seenScripts = scripts
-                running.scripts.load(scripts, reason: "reload")
+                running.scripts.load(scripts, reason: "reload", position: running.host.position)
             }
             let stamps = FileStamps(rules: reader.rulesPath, notifications: reader.notificationsPath)
             guard stamps != seen, !Task.isCancelled else { continue }

@@ -103,6 +103,7 @@ final class ServerState: ServerOperations {
             let fault = status.lastFault.map { $0.file.isEmpty ? $0.message : "\($0.file):\($0.line): \($0.message)" }
             return AutomationStatus(
                 name: status.name, file: status.file, description: status.description, state: status.state, lastError: fault,
+                faults: status.faults, disabledUntil: status.disabledUntil,
                 runs: status.runs, waiting: status.waiting, memory: status.memory)
         }
     }

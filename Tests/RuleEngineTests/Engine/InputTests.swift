@@ -28,7 +28,14 @@ import Testing
             .start, .connected, .backlogEnded, .time, .readings(batch(0)), .readings(batch(40)),
             .device(id: "d", config: config, labels: ["x": "y"], location: GeoPoint(latitude: 59.9, longitude: 10.75)),
             .device(id: "", config: nil, labels: [:], location: nil), .variable(name: "mode", "night"), .variable(name: "mode", nil),
-            .clockJump(nanoseconds: 5_000_000_000), .bounds(bounds),
+            .clockJump(nanoseconds: 5_000_000_000),
+            .raise(
+                ScriptAlert(
+                    automation: "a", alertname: "A", labels: ["x": "y"], annotations: ["summary": "ü"], severity: "high", value: 1.5)),
+            .raise(ScriptAlert(automation: "", alertname: "")),
+            .resolve(ScriptAlertSelection(automation: "a", alertname: "A", labels: ["x": "y"])),
+            .resolve(ScriptAlertSelection(automation: "a")), .automations(["a", "ü"]), .automations([]),
+            .bounds(bounds),
         ]
     }
 
