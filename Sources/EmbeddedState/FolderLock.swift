@@ -1,3 +1,4 @@
+import DurableFiles
 import Foundation
 public import RuleEngine
 import Synchronization
@@ -51,12 +52,7 @@ public final class FolderLock: Sendable {
 
     /// A new folder's own entry has to be on the disk too.
     private static func synchronize(folder: String) {
-        for path in [folder, folder + "/.."] {
-            let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-            guard descriptor >= 0 else { continue }
-            fsync(descriptor)
-            close(descriptor)
-        }
+        for path in [folder, folder + "/.."] { DurableFile.synchronizeFolder(path) }
     }
 
     private static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }

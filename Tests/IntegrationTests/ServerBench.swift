@@ -46,10 +46,10 @@ final class ServerBench: Sendable {
             own["NODESPHERE_AMQP_PREFIX"] = amqp.configuration.prefix
         }
         own["NODESPHERE_MONGODB_URI"] = mongo?.uri
-        environment = own.merging(settings) { $1 }
+        environment = own.merging(settings.mapValues { [root] in $0.replacingOccurrences(of: "$ROOT", with: root) }) { $1 }
     }
 
-    /// Runs `body` with a server that is ready (unless `starting` says otherwise), and cleans up behind it. `$ROOT` in the rules and `$HOOK` in
+    /// Runs `body` with a server that is ready (unless `starting` says otherwise), and cleans up behind it. `$ROOT` in the rules and settings and `$HOOK` in
     /// the notification file stand for this test's topics and receiver.
     static func with(
         _ backing: Backing = .embedded, rules: String, notifications: String? = nil, mqtt: String? = nil, settings: [String: String] = [:],

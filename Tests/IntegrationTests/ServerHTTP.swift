@@ -92,9 +92,23 @@ func http(_ method: String, port: UInt16, _ path: String, _ body: String? = nil,
         guard let text = HTTPText(bytes), let status = text.head.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
             return none
         }
-        return HTTPAnswer(status: status, text: String(decoding: text.body, as: UTF8.self))
+        let body = text.head.lowercased().contains("transfer-encoding: chunked") ? unchunked(text.body) : Array(text.body)
+        return HTTPAnswer(status: status, text: String(decoding: body, as: UTF8.self))
     }
     return answer ?? HTTPAnswer(status: 0, text: "")
+}
+
+/// The content of a body in chunks (RFC 9112 §7.1); extensions and trailers are not looked at.
+private func unchunked(_ body: some Collection<UInt8>) -> [UInt8] {
+    var rest = Array(body)[...]
+    var content: [UInt8] = []
+    while let end = rest.firstIndex(of: 10), let size = Int(String(decoding: rest[..<end].filter { $0 != 13 }, as: UTF8.self), radix: 16),
+        size > 0
+    {
+        content += rest[(end + 1)...].prefix(size)
+        rest = rest[(end + 1)...].dropFirst(size + 2)
+    }
+    return content
 }
 
 /// A receiver of notifications that keeps what it took; `answer` is the status it gives.

@@ -1,4 +1,5 @@
 import Foundation
+import DurableFiles
 import Glibc
 public import RuleEngine
 
@@ -95,12 +96,8 @@ public final class CheckpointWriting {
     }
 
     private func put(_ bytes: [UInt8]) throws(JournalFailure) {
-        var written = 0
-        while written < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .unusable("'\(temporary)' cannot be written: \(String(cString: strerror(errno)))") }
-            written += count
+        guard bytes.withUnsafeBytes({ DurableFile.writeAll($0, to: descriptor) }) else {
+            throw .unusable("'\(temporary)' cannot be written: \(String(cString: strerror(errno)))")
         }
     }
 

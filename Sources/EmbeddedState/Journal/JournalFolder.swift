@@ -1,3 +1,4 @@
+import DurableFiles
 import Foundation
 import Glibc
 
@@ -52,12 +53,7 @@ struct JournalFolder: Sendable {
     }
 
     /// Makes new names durable.
-    func synchronize() {
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        fsync(descriptor)
-        close(descriptor)
-    }
+    func synchronize() { DurableFile.synchronizeFolder(path) }
 
     static func size(_ path: String) -> Int64 {
         var status = stat()

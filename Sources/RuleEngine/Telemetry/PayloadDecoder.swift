@@ -230,7 +230,7 @@ final class PayloadDecoder {
     }
 
     /// A payload that is one JSON scalar and nothing else; nil for plain text.
-    private static func scalar(_ cursor: inout JSONCursor) -> DecodedField? {
+    static func scalar(_ cursor: inout JSONCursor) -> DecodedField? {
         guard !cursor.isAtEnd else { return nil }
         var field = DecodedField()
         do {

@@ -1,5 +1,5 @@
 /// Finds what is wanted of a topic, whatever the number of filters: a tree of levels. Built once for a catalogue, then only read.
-struct TopicTrie<Target> {
+public struct TopicTrie<Target> {
     struct Node {
         /// By bytes: topics are equal when their bytes are.
         var literals: [[UInt8]: Int] = [:]
@@ -10,7 +10,9 @@ struct TopicTrie<Target> {
     }
     private var nodes: [Node] = [Node()]
 
-    mutating func insert(_ filter: TopicFilter, _ target: Target) {
+    public init() {}
+
+    public mutating func insert(_ filter: TopicFilter, _ target: Target) {
         var at = 0
         for level in filter.levels {
             switch level {
@@ -40,7 +42,7 @@ struct TopicTrie<Target> {
     }
 
     /// Calls `found` for every target whose filter matches the topic, each filter once.
-    func match(_ topic: String, _ found: (Target) -> Void) {
+    public func match(_ topic: String, _ found: (Target) -> Void) {
         let levels = topic.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { Array($0) }
         // MQTT 5 §4.7.2: wildcards at the start do not match topics that begin with '$'.
         walk(0, levels[...], isInternal: topic.utf8.first == UInt8(ascii: "$"), found)

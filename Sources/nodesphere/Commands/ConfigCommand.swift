@@ -14,7 +14,8 @@ struct ConfigCommand: ParsableCommand {
 
         func run() throws {
             let configuration = try ConfigurationOptions.load(config, flags: [])
-            let shown = ConfigurationKey.all.compactMap { key -> (key: String, value: String, origin: String)? in
+            let shown = (ConfigurationKey.all + configuration.familyKeys).compactMap {
+                key -> (key: String, value: String, origin: String)? in
                 guard let entry = configuration.entries[key.name], !key.isLater || entry.origin != .builtIn else { return nil }
                 return (key.name, key.isSecret ? "(hidden)" : entry.value, entry.origin.description)
             }

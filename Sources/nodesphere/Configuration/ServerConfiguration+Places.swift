@@ -4,14 +4,6 @@ import RuleEngine
 
 /// `time_zone`, `location` and `zones`: where the server is.
 extension ServerConfiguration {
-    /// The zone's name and the member of `zones.NAME.MEMBER`; nil for other keys.
-    static func zoneKey(_ path: String) -> (name: String, member: String)? {
-        guard path.hasPrefix("zones."), let dot = path.lastIndex(of: ".") else { return nil }
-        let name = path[..<dot].dropFirst("zones.".count), member = path[path.index(after: dot)...]
-        guard !name.isEmpty, ["latitude", "longitude", "radius"].contains(member) else { return nil }
-        return (String(name), String(member))
-    }
-
     mutating func readSurroundings(_ failure: inout Failure) {
         let zoneName = self["time_zone"] ?? TimeZone.current.identifier
         if let zone = NamedZone(zoneName) {
@@ -25,7 +17,7 @@ extension ServerConfiguration {
         } else if (latitude == nil) != (longitude == nil) {
             failure.messages.append("'location' needs both latitude and longitude")
         }
-        for name in Set(entries.keys.compactMap { Self.zoneKey($0)?.name }).sorted() {
+        for name in names(in: "zones") {
             func number(_ member: String) -> Double? { self["zones.\(name).\(member)"].flatMap(Double.init) }
             guard let latitude = number("latitude"), let longitude = number("longitude"), let radius = number("radius"), radius > 0,
                 let centre = GeoPoint(latitude: latitude, longitude: longitude)

@@ -1,4 +1,5 @@
 import Foundation
+import InfluxWindows
 import RuleEngine
 import RuleLanguage
 
@@ -29,6 +30,8 @@ struct ServerConfiguration: Sendable {
     private(set) var warnings: [String] = []
     /// `time_zone`, `location` and `zones`.
     var surroundings = Surroundings()
+    /// `recorder`; nil when it is not enabled.
+    var recorder: RecorderSettings?
     let file: String?
 
     /// Why there is no configuration.
@@ -56,8 +59,9 @@ struct ServerConfiguration: Sendable {
         for flag in flags {
             if let value = flag.value { entries[flag.key] = Entry(value: value, origin: .flag(flag.flag)) }
         }
-        for key in ConfigurationKey.all { check(key, &failure) }
+        for key in ConfigurationKey.all + familyKeys { check(key, &failure) }
         readSurroundings(&failure)
+        readRecorder(&failure)
         surroundings.recorded = recordedHistory
         if failure.messages.isEmpty { checkScripts(&failure) }
         guard failure.diagnostics.isEmpty, failure.messages.isEmpty else { throw failure }
@@ -75,11 +79,7 @@ struct ServerConfiguration: Sendable {
         failure.diagnostics += diagnostics.filter { $0.severity == .error }
         let names = ConfigurationKey.all.flatMap { $0.isSecret ? [$0.name, $0.name + "_file"] : [$0.name] }
         for setting in settings.settings {
-            guard names.contains(setting.path) || Self.zoneKey(setting.path) != nil else {
-                if setting.path.hasPrefix("recorder.") {
-                    warnings.append("\(setting.location.file):\(setting.location.line): '\(setting.path)' is not used by this version")
-                    continue
-                }
+            guard names.contains(setting.path) || ConfigurationFamily.key(setting.path) != nil else {
                 failure.diagnostics.append(
                     Diagnostic(
                         code: "unknown-key", "unknown setting '\(setting.path)'", at: setting.location,
@@ -98,6 +98,8 @@ struct ServerConfiguration: Sendable {
                 set(key.name, value, .environment(name), &failure)
             } else if name.hasSuffix("_FILE"), let key = keys[String(name.dropLast(5))], key.isSecret {
                 set(key.name + "_file", value, .environment(name), &failure)
+            } else if let path = ConfigurationFamily.path(ofEnvironmentVariable: name, known: entries.keys.sorted()) {
+                set(path, value, .environment(name), &failure)
             } else {
                 warnings.append("the environment variable \(name) is no setting and is not used")
             }
@@ -146,8 +148,17 @@ struct ServerConfiguration: Sendable {
         if let rule { failure.messages.append("'\(key.name)' \(rule), not '\(entry.value)' (\(entry.origin.description))") }
     }
 
-    private static func list(_ text: String) -> [String] {
+    static func list(_ text: String) -> [String] {
         text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+    }
+
+    /// Those of names that are given, by path.
+    var familyKeys: [ConfigurationKey] { entries.keys.sorted().compactMap(ConfigurationFamily.key) }
+
+    /// The names of a family, sorted.
+    func names(in section: String) -> [String] {
+        guard let family = ConfigurationFamily.all.first(where: { $0.section == section }) else { return [] }
+        return Set(entries.keys.compactMap { ConfigurationFamily.name($0, in: family) }).sorted()
     }
 
     subscript(name: String) -> String? { entries[name]?.value }

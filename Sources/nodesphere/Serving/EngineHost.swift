@@ -1,5 +1,6 @@
 import EmbeddedState
 import Foundation
+import InfluxWindows
 import Logging
 import RuleEngine
 import Synchronization
@@ -20,6 +21,8 @@ final class EngineHost: Sendable {
     let queue: CommitQueue
     let journal: InputJournal?
     let asker: HistoryAsker
+    /// Nil when no readings are recorded.
+    let recorder: TelemetryRecorder?
     private let held: Mutex<Held>
     private let pipeline: Mutex<NotificationPipeline>
     private let timerBell: TimerBell
@@ -32,12 +35,13 @@ final class EngineHost: Sendable {
     /// - Parameter position: of the last input that the engine knows of.
     init(
         engine: Engine, rules: String, position: UInt64, pipeline: NotificationPipeline, clock: EngineClock, queue: CommitQueue,
-        journal: InputJournal?, asker: HistoryAsker
+        journal: InputJournal?, asker: HistoryAsker, recorder: TelemetryRecorder? = nil
     ) {
         self.clock = clock
         self.queue = queue
         self.journal = journal
         self.asker = asker
+        self.recorder = recorder
         held = Mutex(Held(engine: engine, rules: rules, position: position))
         self.pipeline = Mutex(pipeline)
         timerBell = TimerBell()
@@ -51,7 +55,11 @@ final class EngineHost: Sendable {
             let now = clock.now()
             position = journal?.append(input, at: now)
             held.position = position ?? held.position + 1
-            if case .rules(_, let name) = input { held.rules = name }
+            switch input {
+            case .rules(_, let name): held.rules = name
+            case .readings(let batch): recorder?.add(batch, at: now, position: position)
+            default: break
+            }
             held.engine.apply(input, at: now)
             return (queueEffects(of: held.engine, position, completion, at: now), held.engine.nextDue)
         }

@@ -1,4 +1,4 @@
-import EmbeddedState
+import DurableFiles
 import Foundation
 
 /// Which installation a data folder belongs to: an id in its file `installation`, and the same id in the store.

@@ -28,6 +28,8 @@ struct Recovery {
         var inHand = 0
         /// Whether the last run ended without saying so.
         var isAfterCrash = false
+        /// The journal as it was found.
+        var journal: JournalReading?
         /// No journal was kept: alerts are as the store has them.
         var storeLeads = false
     }
@@ -58,7 +60,7 @@ struct Recovery {
         for remark in remarks { logger.warning("\(remark)") }
         let reading = try JournalReading(path: folder, from: checkpoint?.position ?? 0, repairing: isRepairing)
         for remark in reading.remarks { logger.warning("\(remark)") }
-        var outcome = Outcome(position: reading.last)
+        var outcome = Outcome(position: reading.last, journal: reading)
         try takeLeftOver(reading, &outcome)
         guard let checkpoint else {
             guard reading.last == 0 || isRepairing else {

@@ -1,4 +1,5 @@
 import CEL
+import DurableFiles
 import EmbeddedState
 import Foundation
 import RuleEngine

@@ -51,8 +51,10 @@ struct Server {
             surroundings: configuration.surroundings, plugins: plugins)
         let influx = try influxConfiguration()
         let history = influx.map { InfluxWindowHistory($0) }
+        let recorder = try recorder(influx, dataPath)
         let state = ServerState(
-            store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history)
+            store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history,
+            recorder: recorder)
         let rest = RESTServer(address: address, operations: state, logger: logger) { [logger] bound in
             logger.notice("HTTP interface at http://\(bound)")
         }
@@ -61,8 +63,7 @@ struct Server {
         let core = ServerCore(
             configuration: configuration, logger: logger, reader: reader, mqtt: mqtt, http: http, publisher: publisher, dataPath: dataPath,
             store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history,
-            influx: influx.map { InfluxAccess($0) },
-            events: events,
+            influx: influx.map { InfluxAccess($0) }, recorder: recorder, events: events,
             state: state,
             isRepairing: isRepairing)
         // Services are stopped in reverse order: the core first, then HTTP, so that health can be asked to the end.
@@ -123,6 +124,18 @@ struct Server {
                 timeout: configuration.duration("influxdb.timeout"))
         } catch {
             throw StartFailure(description: error.description, status: 2)
+        }
+    }
+
+    /// Nil when no readings are recorded.
+    private func recorder(_ influx: InfluxConfiguration?, _ dataPath: String) throws(StartFailure) -> TelemetryRecorder? {
+        let path = dataPath + "/recorder"
+        guard let settings = configuration.recorder, let influx else {
+            TelemetryRecorder.forgetPosition(path: path)
+            return nil
+        }
+        do { return try TelemetryRecorder(settings, influx: influx, path: path, logger: logger) } catch {
+            throw StartFailure(description: "the recorder cannot keep readings: \(error)", status: 1)
         }
     }
 

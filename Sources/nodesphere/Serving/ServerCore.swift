@@ -29,6 +29,8 @@ struct ServerCore: Service {
     let history: (any WindowHistory)?
     /// The same for scripts.
     let influx: InfluxAccess?
+    /// Nil when no readings are recorded.
+    let recorder: TelemetryRecorder?
     /// Nil without RabbitMQ.
     let events: EventFeed?
     let state: ServerState
@@ -179,6 +181,7 @@ struct ServerCore: Service {
         settings.bounds.allowedLateness = configuration.duration("allowed_lateness")
         let recovery = Recovery(folder: journalFolder, archive: archive, isRepairing: isRepairing, logger: logger)
         let outcome = try recovery.run(settings)
+        try recordMissed(outcome)
         let clock = EngineClock(floor: max(restored.lastInstant, outcome.lastInstant))
         let now = clock.now()
         let rulesName = try keep(rules)
@@ -190,7 +193,7 @@ struct ServerCore: Service {
         let queue = CommitQueue(store: store, journal: journal, logger: logger)
         let host = EngineHost(
             engine: standing.engine, rules: standing.rules, position: standing.position, pipeline: pipeline, clock: clock, queue: queue,
-            journal: journal, asker: HistoryAsker(history: history, logger: logger))
+            journal: journal, asker: HistoryAsker(history: history, logger: logger), recorder: recorder)
         let checkpoints = Checkpoints(host: host, folder: journalFolder, archive: archive, logger: logger)
         // What a journal goes on from.
         await checkpoints.take()
@@ -214,8 +217,9 @@ struct ServerCore: Service {
             receivers: rules.notifications.receivers,
             http: ScriptHTTP(requests: HTTPRequests(HTTPClient()), hosts: configuration.automationSettings.hosts), influx: influx,
             logger: logger)
+        let recorded = recorder?.subscriptions ?? []
         let subscribe: @Sendable (RuleSet) async -> Void = { [store] rules in
-            let wanted = Self.joined(rules.plan.subscriptions, scriptFilters.withLock { $0 })
+            let wanted = Self.joined(rules.plan.subscriptions, scriptFilters.withLock { $0 }, recorded)
             let leftovers = subscribed.withLock { Array($0) }
             let filters = Set(wanted.map(\.filter))
             // Kept before it is subscribed, so that what a persistent session holds is known to the next run.
@@ -362,10 +366,28 @@ struct ServerCore: Service {
         }
     }
 
-    /// What rules and scripts want together, each filter once, as rules want it where they do.
-    private static func joined(_ rules: [Subscription], _ scripts: [TopicSubscription]) -> [Subscription] {
+    /// What rules, scripts and the recorder want together, each filter once, as rules want it where they do.
+    private static func joined(_ rules: [Subscription], _ scripts: [TopicSubscription], _ recorded: [Subscription]) -> [Subscription] {
         var seen = Set(rules.map(\.filter))
-        return rules + scripts.map { Subscription(filter: $0.filter.subscription, qos: $0.qos) }.filter { seen.insert($0.filter).inserted }
+        let others = scripts.map { Subscription(filter: $0.filter.subscription, qos: $0.qos) } + recorded
+        return rules + others.filter { seen.insert($0.filter).inserted }
+    }
+
+    /// Records what the last run had taken, and had neither written nor kept on the disk when it ended.
+    private func recordMissed(_ outcome: Recovery.Outcome) throws {
+        guard let recorder, configuration.bool("journal.enabled") else { return }
+        // Without a position, or with one of another journal, it begins here.
+        guard let journal = outcome.journal, let position = recorder.position, position <= journal.last else {
+            return recorder.begin(at: outcome.position)
+        }
+        var count = 0
+        try journal.forEach(after: position) { record in
+            guard case .input(.readings(let batch)) = EngineInput.decode(record.content) else { return true }
+            recorder.addWaiting(batch, at: record.instant, position: record.position)
+            count += batch.count
+            return true
+        }
+        if count > 0 { logger.notice("\(count) readings of the last run are looked through for what was not recorded yet") }
     }
 
     /// The rules as they are written, or, when they are broken, those that ran last.
@@ -464,7 +486,18 @@ struct ServerCore: Service {
             await telling.value
             publishing.cancel()
             await publishing.value
+            await stopRecorder()
             host.journal?.close()
+        }
+    }
+
+    private func stopRecorder() async {
+        guard let recorder else { return }
+        await withCheckedContinuation { continuation in
+            Thread {
+                recorder.stop()
+                continuation.resume()
+            }.start()
         }
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import InfluxWindows
 import LuaScripting
 import MQTTTelemetry
 import RESTInterface
@@ -14,6 +15,7 @@ enum ServerMetrics {
         process(&text)
         guard let server else { return text.text }
         let counters = server.host.look { $0.counters }
+        let recorded = server.host.recorder?.counts
         let reloader = server.reloader
         let (rejection, success) = await (reloader.rejection, reloader.lastSuccessAt)
         text.family(
@@ -38,7 +40,7 @@ enum ServerMetrics {
             [
                 Sample([("queue", "commit"), ("policy", "block")], 0),
                 Sample([("queue", "scripts"), ("policy", "drop_oldest")], server.scripts.counts.dropped),
-            ])
+            ] + (recorded.map { [Sample([("queue", "recorder"), ("policy", "drop_newest")], $0.queueDropped)] } ?? []))
         text.family("nodesphere_evaluations_total", .counter, "Rule evaluations.", [Sample([], counters.evaluations)])
         text.family(
             "nodesphere_evaluation_errors_total", .counter, "Evaluations that ended in an error, by rule.",
@@ -88,6 +90,7 @@ enum ServerMetrics {
         text.family(
             "nodesphere_actions_total", .counter, "Actions of rules by kind and what became of them.",
             server.actions.counts.map { Sample([("kind", $0.key.kind.rawValue), ("outcome", $0.key.result.rawValue)], $0.value) })
+        if let recorded { recorder(&text, recorded) }
         if let events = server.events?.counts {
             text.family(
                 "nodesphere_events_published_total", .counter, "Transitions handed to the exchange for integrations.",
@@ -125,6 +128,31 @@ enum ServerMetrics {
             "nodesphere_script_memory_bytes", .gauge, "What an automation's Lua holds.",
             statuses.map { Sample([("automation", $0.name)], $0.memory) })
         text.family("nodesphere_script_faults_total", .counter, "Faults of automations.", [Sample([], server.scripts.counts.faults)])
+    }
+
+    private static func recorder(_ text: inout PrometheusText, _ counts: RecorderCounts) {
+        text.family(
+            "nodesphere_recorder_points_total", .counter, "Points by what became of them.",
+            [
+                Sample([("outcome", "written")], counts.written), Sample([("outcome", "refused")], counts.refused),
+                Sample([("outcome", "spool_full")], counts.spoolOverflow), Sample([("outcome", "spool_damaged")], counts.spoolDamage),
+                Sample([("outcome", "no_disk")], counts.diskDropped),
+            ])
+        text.family(
+            "nodesphere_recorder_requests_total", .counter, "Requests to write by what came of them.",
+            [Sample([("outcome", "answered")], counts.requestsAnswered), Sample([("outcome", "failed")], counts.requestsFailed)])
+        text.family(
+            "nodesphere_recorder_readings_left_out_total", .counter, "Readings of recorded topics that gave no point, by reason.",
+            counts.readingsLeftOut.map { Sample([("reason", $0.reason)], $0.count) })
+        text.family(
+            "nodesphere_recorder_fields_left_out_total", .counter, "Fields that a point went without, by reason.",
+            counts.fieldsLeftOut.map { Sample([("reason", $0.reason)], $0.count) })
+        text.family(
+            "nodesphere_recorder_points_waiting", .gauge, "Points that wait to be written, by where they are.",
+            [Sample([("place", "memory")], counts.waitingPoints), Sample([("place", "spool")], counts.spoolPoints)])
+        text.family(
+            "nodesphere_recorder_queue_bytes", .gauge, "Messages that the recorder has not taken up yet.", [Sample([], counts.queueBytes)])
+        text.family("nodesphere_recorder_spool_bytes", .gauge, "Size of the spool.", [Sample([], Int(counts.spoolBytes))])
     }
 
     private static func samples(_ label: String, _ counts: [String: UInt64]) -> [Sample] {

@@ -1,4 +1,5 @@
 import EmbeddedState
+import InfluxWindows
 import LuaScripting
 import MQTTTelemetry
 import RESTInterface
@@ -13,13 +14,18 @@ final class ServerState: ServerOperations {
     private let directory: any DeviceDirectory
     private let scheduler: any NotificationScheduler
     private let history: (any WindowHistory)?
+    private let recorder: TelemetryRecorder?
     private let startedAt = EngineClock().now()
 
-    init(store: any StateStore, directory: any DeviceDirectory, scheduler: any NotificationScheduler, history: (any WindowHistory)?) {
+    init(
+        store: any StateStore, directory: any DeviceDirectory, scheduler: any NotificationScheduler, history: (any WindowHistory)?,
+        recorder: TelemetryRecorder?
+    ) {
         self.store = store
         self.directory = directory
         self.scheduler = scheduler
         self.history = history
+        self.recorder = recorder
     }
 
     func start(_ server: ServerCore.Running) { running.withLock { $0 = server } }
@@ -186,6 +192,8 @@ final class ServerState: ServerOperations {
             // The server does its work with the rules it has.
             PartReadiness("rules", unreadyReason: refused, isRequired: false),
         ] + influx
+            // What is not recorded now is kept and recorded later.
+            + (recorder.map { [PartReadiness("recorder", unreadyReason: $0.unreadyReason, isRequired: false)] } ?? [])
     }
 
     /// The server goes on without InfluxDB: its rules keep their state.

@@ -1,8 +1,10 @@
 /// CRC-32C (Castagnoli, reflected polynomial 0x82F63B78; RFC 3720 appendix B.4), eight bytes at a time.
-struct Checksum {
+public struct Checksum: Sendable {
     private var state: UInt32 = .max
 
-    var value: UInt32 { ~state }
+    public init() {}
+
+    public var value: UInt32 { ~state }
 
     /// Table `n` is the checksum of a byte followed by n zero bytes.
     private static let tables: [UInt32] = {
@@ -16,7 +18,7 @@ struct Checksum {
         return tables
     }()
 
-    mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    public mutating func add(_ bytes: UnsafeRawBufferPointer) {
         var state = state
         Self.tables.withUnsafeBufferPointer { tables in
             var at = 0
@@ -34,7 +36,7 @@ struct Checksum {
         self.state = state
     }
 
-    static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    public static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         var checksum = Checksum()
         checksum.add(bytes)
         return checksum.value

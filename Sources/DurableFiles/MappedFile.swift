@@ -1,11 +1,11 @@
 import Glibc
 
 /// A file's bytes, read without copying them.
-final class MappedFile {
-    let bytes: UnsafeRawBufferPointer
+public final class MappedFile {
+    public let bytes: UnsafeRawBufferPointer
 
     /// Nil when the file cannot be read.
-    init?(_ path: String) {
+    public init?(_ path: String) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
