@@ -54,6 +54,13 @@ final class Stage {
         rehearsal.apply(.action(automation: automation, function: function, alert: alert, arguments: arguments), at: at(second))
     }
 
+    func fire(_ device: String, at second: Int64) {
+        let alert = AlertRecord(
+            id: device, rule: RuleIdentity(group: "g", alert: "Wet"), key: [device], activeAt: at(second), ordinal: 0, transition: 1,
+            labels: ["alertname": "Wet", "device": device], state: .firing, changedAt: at(second), reason: .condition)
+        rehearsal.apply(.transition(AlertTransition(from: .inactive, alert: alert)), at: at(second))
+    }
+
     func pass(to second: Int64) { rehearsal.advance(to: at(second)) }
     func end(at second: Int64) { rehearsal.end(at: at(second)) }
     var published: [String] { lines.filter { !$0.contains(" store ") } }
@@ -85,6 +92,22 @@ final class Stage {
         #expect(stage.rehearsal.runtime.statuses.map(\.name) == ["night-vent"])
         // A call a reading, however often it went on.
         #expect(stage.rehearsal.runtime.statuses.map(\.runs) == [4])
+    }
+
+    @Test func `an alert that comes while another's handler waits is a call of its own; the same one is not`() {
+        let stage = Stage(
+            """
+            automation { name = "a" }:on_alert("Wet", "firing", function(alert)
+              local opened = wait_for("door/{device}", { timeout = "60s" })
+              mqtt.publish("out/" .. alert.labels.device, opened and "opened" or "left")
+            end)
+            """)
+        stage.fire("a", at: 1)
+        stage.fire("b", at: 2)
+        stage.fire("a", at: 3)
+        stage.reading("door/b", "1", at: 10)
+        stage.pass(to: 200)
+        #expect(stage.published == ["10 out/b opened", "61 out/a left"])
     }
 
     @Test(arguments: [

@@ -319,7 +319,7 @@ public final class AutomationRuntime: ScriptRuntime {
         guard !alert.isShadow else { return }
         let document = alert.scriptDocument
         for automation in automations {
-            callAll(automation, .document(document)) { trigger in
+            callAll(automation, .document(document), captures: alert.captures, key: alert.id) { trigger in
                 guard case .alert(let name, let state) = trigger else { return false }
                 return (name == "*" || name == alert.rule.alert) && (state.map { $0 == alert.state.rawValue } ?? true)
             }
@@ -338,14 +338,16 @@ public final class AutomationRuntime: ScriptRuntime {
         guard let number = automation.handlers.firstIndex(where: { if case .action(function) = $0.trigger { true } else { false } }) else {
             return refuse("the automation offers no action '\(function)'", file: automation.file)
         }
-        let labels = alert.labels.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
-        call(automation, number, .action(alert: alert.scriptDocument, arguments: arguments), captures: labels, key: alert.id)
+        call(automation, number, .action(alert: alert.scriptDocument, arguments: arguments), captures: alert.captures, key: alert.id)
     }
 
     /// Calls every handler of a script with the trigger.
-    func callAll(_ automation: Automation, _ arguments: CallArguments, where isMeant: (Handler.Trigger) -> Bool) {
+    func callAll(
+        _ automation: Automation, _ arguments: CallArguments, captures: [(name: String, value: String)] = [], key: String = "",
+        where isMeant: (Handler.Trigger) -> Bool
+    ) {
         for (number, handler) in automation.handlers.enumerated() where isMeant(handler.trigger) {
-            call(automation, number, arguments, captures: [])
+            call(automation, number, arguments, captures: captures, key: key)
         }
     }
 
@@ -375,5 +377,12 @@ extension ScriptFault {
     init(_ failure: LuaFailure) {
         self.init(
             file: failure.file, line: failure.line, message: failure.message, limit: failure.limit?.rawValue, traceback: failure.traceback)
+    }
+}
+
+extension AlertRecord {
+    /// Its labels are what names stand for where a handler waits.
+    fileprivate var captures: [(name: String, value: String)] {
+        labels.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
     }
 }
