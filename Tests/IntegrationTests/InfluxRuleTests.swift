@@ -73,6 +73,42 @@ extension ServerTests {
             }
         }
 
+        @Test func `a window beyond the server's own history is of recorded readings, also after a restart`() async throws {
+            let rules = """
+                groups:
+                  - name: energy
+                    on: $ROOT/{device}
+                    rules:
+                      - {alert: MoreThanBefore, expr: "kw > 2.0 * avg_over_time(kw, '10m', '20m')"}
+                """
+            try await InfluxBench.with { influx in
+                let settings = influx.settings.merging([
+                    "NODESPHERE_WINDOWS_OWN_HISTORY": "25m", "NODESPHERE_RECORDER_ENABLED": "true",
+                    "NODESPHERE_RECORDER_MEASUREMENTS_POWER_TOPIC": "{tenant}/{device}",
+                ]) { $1 }
+                try await ServerBench.with(rules: rules, settings: settings, starting: false) { server in
+                    let now = Self.now()
+                    try await influx.write(
+                        stride(from: Int64(300), through: 2400, by: 10).flatMap { ago in
+                            ["d1", "d2"].map {
+                                "power,tenant=\(server.root),device=\($0) kw=\($0 == "d1" ? 10 : 20) \(now - ago * 1_000_000_000)"
+                            }
+                        }.joined(separator: "\n"))
+                    try await server.start()
+                    #expect(await eventually { await server.metric("nodesphere_influxdb_queries_total") >= 3 })
+                    for device in ["d1", "d2", "d3"] { try await server.send(device, #"{"kw": 30}"#) }
+                    #expect(await server.webhook.first("firing", "MoreThanBefore", device: "d1") != nil)
+                    await server.kill()
+                    try await server.start()
+                    try await server.send("d2", #"{"kw": 50}"#)
+                    #expect(await server.webhook.first("firing", "MoreThanBefore", device: "d2") != nil)
+                    // What was fetched before the restart is not fetched again.
+                    #expect(await server.metric("nodesphere_influxdb_queries_total") <= 2)
+                    #expect(server.webhook.alerts("firing").allSatisfy { $0.labels["device"] != "d3" })
+                }
+            }
+        }
+
         @Test func `without an InfluxDB the rules say what they need`() async throws {
             try await ServerBench.with(rules: Self.rules) { server in
                 #expect(await server.unreadyReason("influxdb") == "there are rules with 'influx', and 'influxdb.url' is not set")
