@@ -1,4 +1,5 @@
 import ArgumentParser
+import RuleEngine
 
 @main
 struct NodeSphere: AsyncParsableCommand {
@@ -23,12 +24,20 @@ struct NodeSphere: AsyncParsableCommand {
         } catch {
             let code = exitCode(for: error)
             if code == .success || code == .validationFailure {
-                let text = fullMessage(for: error)
+                let text = unknownCommand(CommandLine.arguments) ?? fullMessage(for: error)
                 if code == .success { Output.result(text) } else { Output.talk(text) }
                 Ending(code == .success ? 0 : 2).exit()
             }
             Output.talk("error: \(message(for: error))")
             Ending(1).exit()
         }
+    }
+
+    /// What to say of a command that there is none of; the parser would take it for an argument too many.
+    private static func unknownCommand(_ arguments: [String]) -> String? {
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+        guard let first = arguments.dropFirst().first, !first.hasPrefix("-"), first != "help", !names.contains(first) else { return nil }
+        let hint = nearestName(to: first, in: names).map { "; did you mean '\($0)'?" } ?? " (there are \(names.joined(separator: ", ")))"
+        return "error: unknown command '\(first)'\(hint)\nSee 'nodesphere --help' for more information."
     }
 }

@@ -49,6 +49,12 @@ import Testing
         #expect(status == 0 || !result.errors.isEmpty)
     }
 
+    @Test(arguments: [("chek", "did you mean 'check'?"), ("frobnicate", "there are serve, check, ")])
+    func `an unknown command is told with the one that was meant`(command: String, said: String) async throws {
+        let result = try await run([command, "rules"], in: folder())
+        #expect(result.status == 2 && result.errors.hasPrefix("error: unknown command '\(command)'") && result.errors.contains(said))
+    }
+
     private func run(_ arguments: [String], in folder: TestFolder, input: String? = nil, environment: [String: String] = [:]) async throws
         -> Binary.Result
     {

@@ -140,7 +140,7 @@ struct LiveServerTests {
             for await _ in begun { break }
         } whileEnding: {
             opener.yield()
-            let answer = try await #require(open.first).receive()
+            let answer = try await #require(open.first).receive(until: #"{"changed":["late"]}"#)
             #expect(answer.hasPrefix("HTTP/1.1 200 "))
             #expect(answer.hasSuffix(#"{"changed":["late"]}"#))
         }
