@@ -3,8 +3,8 @@ public struct TestReply: Sendable {
     public enum Asked: Sendable {
         /// Nil: any method. An address that ends with `*` stands for all that begin so.
         case http(method: String?, url: String)
-        /// The text of a query, spaces aside.
-        case query(String)
+        /// The text of a query, spaces aside, and the tags that it groups by.
+        case query(String, tags: [String])
         /// What is written to a measurement.
         case write(measurement: String)
     }
@@ -29,7 +29,7 @@ public struct TestReply: Sendable {
         switch (asked, request) {
         case (.http(let method, let url), .http(let call)):
             return method.map { $0 == call.method } ?? true && (url.hasSuffix("*") ? call.url.hasPrefix(url.dropLast()) : call.url == url)
-        case (.query(let text), .query(let asked)): return Self.words(text) == Self.words(asked)
+        case (.query(let text, _), .query(let asked)): return Self.words(text) == Self.words(asked)
         case (.write(let measurement), .write(let point)): return measurement == point.measurement
         default: return false
         }
@@ -42,12 +42,23 @@ public struct TestReply: Sendable {
         switch content {
         case .failed(let reason): return .failed(reason)
         case .response(let status, let headers, let body): return .response(status: status, headers: headers, body: body)
-        case .rows(let rows):
-            let rows = rows.map { row in
-                Document.object([.init("time", .double((instant + -(row.ago ?? 0)).secondsSince1970))] + row.members)
-            }
-            return .value(rows.isEmpty ? .array([]) : .array([["name": "", "tags": .emptyObject, "rows": .array(rows)]]))
+        case .rows(let rows): return .value(.array(series(rows, at: instant)))
         }
+    }
+
+    /// A series for each of the values that the rows have of the query's tags.
+    private func series(_ rows: [TestAnswer.Row], at instant: Instant) -> [Document] {
+        var tags: [String] = []
+        if case .query(_, let grouped) = asked { tags = grouped }
+        var series: [(tags: [Document.Member], rows: [Document])] = []
+        for row in rows {
+            let own = row.members.filter { tags.contains($0.name) }
+            let time = Document.Member("time", .double((instant + -(row.ago ?? 0)).secondsSince1970))
+            let place = series.firstIndex { $0.tags == own } ?? series.count
+            if place == series.count { series.append((own, [])) }
+            series[place].rows.append(.object([time] + row.members.filter { !tags.contains($0.name) }))
+        }
+        return series.map { ["name": "", "tags": .object($0.tags), "rows": .array($0.rows)] }
     }
 }
 

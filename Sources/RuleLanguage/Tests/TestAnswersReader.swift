@@ -35,7 +35,9 @@ struct TestAnswersReader {
             return TestReply(.write(measurement: measurement), at: at.inNanoseconds, content)
         }
         guard let text = mapping["query"].flatMap({ reading.name($0, "query") }), let content = content(mapping) else { return nil }
-        return TestReply(.query(text), at: at.inNanoseconds, content)
+        // What is wrong with the query the script is told.
+        let tags = (try? QueryText(text))?.tags?.map(\.name) ?? []
+        return TestReply(.query(text, tags: tags), at: at.inNanoseconds, content)
     }
 
     private func content(_ mapping: MappingReader, isWrite: Bool = false) -> TestReply.Content? {
