@@ -19,27 +19,11 @@ extension ScriptAnswer {
         switch self {
         case .done: writer.bool(true)
         case .value(let document): writer.value(document)
-        case .response(let status, let headers, let body): Self.write(status, headers, body, to: writer)
+        case .response(let status, let headers, let body): writer.response(status, headers, body)
         case .failed(let message):
             writer.nothing()
             writer.string(message)
         }
-    }
-
-    private static func write(_ status: Int, _ headers: [(name: String, value: String)], _ body: [UInt8], to writer: LuaWriter) {
-        writer.object(3)
-        writer.name("status")
-        writer.int(Int64(status))
-        writer.name("headers")
-        var seen = Set<String>()
-        let first = headers.filter { seen.insert($0.name).inserted }
-        writer.object(first.count)
-        for header in first {
-            writer.name(header.name)
-            writer.string(header.value)
-        }
-        writer.name("body")
-        body.withUnsafeBytes { writer.string($0) }
     }
 }
 

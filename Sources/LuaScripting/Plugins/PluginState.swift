@@ -220,20 +220,7 @@ enum PluginAnswer: Sendable {
         case .failure(let reason):
             writer.nothing()
             writer.string(reason)
-        case .response(let status, let headers, let body):
-            writer.object(3)
-            writer.name("status")
-            writer.int(Int64(status))
-            writer.name("headers")
-            var seen = Set<String>()
-            let unique = headers.filter { seen.insert($0.name).inserted }
-            writer.object(unique.count)
-            for header in unique {
-                writer.name(header.name)
-                writer.string(header.value)
-            }
-            writer.name("body")
-            body.withUnsafeBytes { writer.string($0) }
+        case .response(let status, let headers, let body): writer.response(status, headers, body)
         }
     }
 }
