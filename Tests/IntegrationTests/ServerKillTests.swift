@@ -63,7 +63,7 @@ extension ServerTests {
             try await ServerBench.with(backing, rules: Self.rules.replacingOccurrences(of: "for: 2s", with: "for: 6s")) { server in
                 let start = ContinuousClock.now
                 try await server.send("p1", #"{"temperature": 5}"#)
-                #expect(await server.webhook.first("firing", "TooWarm", device: "p1") != nil)
+                _ = try #require(await server.webhook.first("firing", "TooWarm", device: "p1"))
                 let isPending = await eventually { await server.alerts("state=pending&label=alertname=WarmForLong").count == 1 }
                 #expect(isPending)
                 let pending = await server.alerts("state=pending").first?["activeAt"]?.string
