@@ -82,6 +82,8 @@ public struct Environment: Sendable {
     public var container: String
     public var unknownNames: UnknownNames = .error
     public var typeChecking: TypeChecking = .error
+    /// Functions that the names of an expression resolve, for the hint at a misspelt one.
+    public var resolvedFunctions: [String] = []
     private(set) var functions: [String: [Function]] = [:]
     private(set) var macros: [String: [Macro]] = [:]
 

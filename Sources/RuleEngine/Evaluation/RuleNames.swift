@@ -397,11 +397,11 @@ struct RuleNames: NameResolver {
             }
             return edge(call)
         case "is_between", "is_weekday": return CalendarCall(call: call, scope: scope).resolve()
-        case _ where isStem(call):
+        case _ where WindowFunction.named(call.name) == nil && windowName(meantBy: call) != nil:
             return .invalid([
                 CELDiagnostic(
                     span: call.span, code: "unknown-function", message: "unknown function '\(call.name)'",
-                    hint: "did you mean '\(call.name)_over_time'?")
+                    hint: windowName(meantBy: call).map { "did you mean '\($0)'?" })
             ])
         case _ where WindowFunction.named(call.name) != nil: return WindowCall(call: call, scope: scope).resolve()
         case "latest": return LatestCall(call: call, scope: scope).resolve()
@@ -409,10 +409,12 @@ struct RuleNames: NameResolver {
         }
     }
 
-    /// `avg(x, '5m')`, which is called `avg_over_time`.
-    private func isStem(_ call: HostCall) -> Bool {
-        guard call.arguments.count > 1, case .literal(.string)? = call.arguments.last?.root.kind else { return false }
-        return WindowFunction.Stem(rawValue: call.name) != nil && WindowFunction.named(call.name) == nil
+    /// `avg(x, '5m')` is called `avg_over_time`, and `deriv_over_time` is `deriv`.
+    private func windowName(meantBy call: HostCall) -> String? {
+        guard call.arguments.count > 1, case .literal(.string)? = call.arguments.last?.root.kind else { return nil }
+        let suffix = "_over_time"
+        let stem = call.name.hasSuffix(suffix) ? String(call.name.dropLast(suffix.count)) : call.name
+        return WindowFunction.Stem(rawValue: stem)?.overTimeName
     }
 
     private mutating func edge(_ call: HostCall) -> CallResolution {

@@ -18,6 +18,9 @@ public enum RuleLanguageEnvironment {
         environment.addDistance()
         environment.addTotals()
         environment.add(Function("humanizeDuration", .global, [.duration], .string, body: humanizeLength))
+        environment.resolvedFunctions =
+            ["previous", "changed", "became", "age", "latest", "is_between", "is_weekday", "in_zone"]
+            + WindowFunction.Stem.allCases.flatMap { [$0.overTimeName] + ($0.overLastName.map { [$0] } ?? []) }
         return environment
     }()
 

@@ -52,6 +52,7 @@ struct WindowCall {
         var shift: Int64 = 0
         if call.arguments.count > next, stem != .ewma {
             guard let back = duration(next) else { return failDuration(next) }
+            guard back >= 0 else { return fail(span(next), "window", "a window is shifted back in time only, by a duration such as '1h'") }
             shift = back
             next += 1
         }

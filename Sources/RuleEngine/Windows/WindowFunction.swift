@@ -4,7 +4,7 @@
 ///   same with what was lost at counter resets (a sample lower than the one before it) added back, and `rate` is `increase` over the seconds from
 ///   the oldest sample to the newest. Each needs two samples. A counter that counts in whole steps therefore increases by whole steps.
 /// * `present`, `absent`, `any` and `all` are truth values, the `ts_of_…` functions instants.
-/// * `predict_linear` is the line through the window's samples, `ahead` after the instant asked for.
+/// * `predict_linear` is the line through the window's samples, `ahead` after the instant asked for, also where the window is shifted back.
 ///
 /// NaN: `avg`, `sum`, `stddev`, `stdvar`, `zscore`, `mad`, `deriv` and `predict_linear` are NaN while the window holds one; `min` and `max` see it only where there is
 /// nothing else; quantiles order it below everything; two NaN in a row are no change. Infinities of both signs sum to NaN.

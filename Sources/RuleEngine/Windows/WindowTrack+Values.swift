@@ -18,7 +18,7 @@ extension WindowTrack {
         case .moments: return moment(function, history)
         case .extremes: return extreme(function, history)
         case .transitions: return transition(function, history)
-        case .regression: return regression(function, key.upper(at: now), history)
+        case .regression: return regression(function, now, history)
         case .truth, .order, .decayed: return nil
         }
     }

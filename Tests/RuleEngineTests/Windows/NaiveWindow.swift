@@ -30,11 +30,11 @@ struct NaiveWindow {
             inside = inside[firstIndex(after: end + -length)...]
         case .count(let count): inside = inside.suffix(count)
         }
-        return value(window, Array(inside), lower, end)
+        return value(window, Array(inside), lower, end, now)
     }
 
     private func value(
-        _ window: WindowSpecification, _ inside: [Sample], _ lower: Instant?, _ end: Instant
+        _ window: WindowSpecification, _ inside: [Sample], _ lower: Instant?, _ end: Instant, _ now: Instant
     ) -> (value: WindowValue, tolerance: Double)? {
         if window.function == .duration || window.function == .share {
             return held(inside, lower, end, share: window.function == .share).map { ($0, 1e-12) }
@@ -67,7 +67,7 @@ struct NaiveWindow {
             let median = quantile(0.5, values)
             return number(median.isFinite ? quantile(0.5, values.map { abs($0 - median) }) : .nan)
         case .changes, .resets, .delta, .increase, .rate, .idelta, .irate: return steps(inside, window.function, size)
-        case .deriv, .predictLinear: return line(inside, window.function, end, size)
+        case .deriv, .predictLinear: return line(inside, window.function, now, size)
         default: return nil
         }
     }
@@ -110,7 +110,7 @@ struct NaiveWindow {
         return function == .increase ? (.number(increase), size * 1e-15) : (.number(increase / seconds), size * 1e-15 / seconds)
     }
 
-    private func line(_ samples: [Sample], _ function: WindowFunction, _ end: Instant, _ size: Double) -> (WindowValue, Double)? {
+    private func line(_ samples: [Sample], _ function: WindowFunction, _ now: Instant, _ size: Double) -> (WindowValue, Double)? {
         guard samples.count > 1 else { return nil }
         let times = samples.map { Double($0.at - samples[0].at) / 1e9 }
         let values = samples.map(\.value)
@@ -123,7 +123,7 @@ struct NaiveWindow {
         if isConstant { slope = values[0].isFinite ? 0 : .nan }
         let error = size * 1e-13 * n / spread.squareRoot()
         guard case .predictLinear(let ahead) = function else { return (.number(slope), error) }
-        let reach = Double(end - samples[0].at) / 1e9 + Double(ahead) / 1e9
+        let reach = Double(now - samples[0].at) / 1e9 + Double(ahead) / 1e9
         return (.number(isConstant ? meanValue : meanValue + slope * (reach - meanTime)), size * 1e-13 + error * (abs(reach) + meanTime))
     }
 
