@@ -67,6 +67,24 @@ import Testing
         try Golden.expect(result.errors, is: "check-bad.txt")
     }
 
+    @Test func `check looks at tests with the rules that they name, and tells a mistake once`() async throws {
+        let folder = try folder()
+        folder.write(
+            "good/rules.test.yaml",
+            "rules: [rules.yaml]\ntests:\n  - name: t\n    readings: [{topic: a/d, at: 0s, x: 2}]\n    expect: [{at: 0s, alert: B}]\n")
+        folder.write("bad/bad.yaml", Self.broken)
+        folder.write(
+            "bad/bad.test.yaml",
+            "rules: [bad.yaml]\ntests:\n  - name: t\n    readings: [{topic: a/d, at: 0s, x: 2}]\n    expect: [{at: 0s, alert: A}]\n")
+        for arguments in [["check", "good"], ["check", "good/rules.test.yaml"]] {
+            let result = try await run(arguments, in: folder)
+            #expect(result.status == 1)
+            #expect(result.errors.contains("good/rules.test.yaml:5:30: error: no rule of this test raises 'B' [unknown-alert]"))
+        }
+        let result = try await run(["check", "bad"], in: folder)
+        #expect(result.output == "checked 1 rule file and 1 test file: 5 errors, 0 warnings\n")
+    }
+
     /// libmongoc names its shared memory after the process; a killed one leaves it, and numbers come again.
     @Test func `what a killed process left in shared memory is not told`() async throws {
         let folder = try folder()

@@ -7,9 +7,9 @@ import RuleLanguage
 
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Check rules, notifications and plugins: every mistake, with its place.",
+        commandName: "check", abstract: "Check rules, their tests, notifications and plugins: every mistake, with its place.",
         discussion:
-            "PATHs are rule files, folders of them, notification files (recognised by 'route:'), plugins or folders of them (recognised by plugin.yaml). Without any: what the configuration names."
+            "PATHs are rule files, test files (*.test.yaml), folders of them, notification files (recognised by 'route:'), plugins or folders of them (recognised by plugin.yaml). Without any: what the configuration names. Tests are read, not run."
     )
 
     @Argument(help: "Files and folders.") var paths: [String] = []
@@ -28,6 +28,7 @@ struct CheckCommand: ParsableCommand {
             configuration, http: NoNetwork(), publisher: nil, logger: Logger(label: "plugins") { _ in SwiftLogNoOpLogHandler() })
         var plugins = PluginCheck()
         var automations: [(file: String, text: String)] = []
+        var tests = RuleTestCheck()
         if paths.isEmpty { plugins.add(installed) }
         for path in wanted(configuration) {
             var isFolder: ObjCBool = false
@@ -42,6 +43,9 @@ struct CheckCommand: ParsableCommand {
                 rules += sources
                 diagnostics += found
                 automations += AutomationFiles.read(rulesPath: path)
+                for file in RuleTestFiles.inFolder(path) where !PluginTestSuite.isOfPlugin(file) { tests.add(file, plugins: installed.set) }
+            } else if RuleTestFile.isTestFile(String(path.split(separator: "/").last ?? "")), !PluginTestSuite.isOfPlugin(path) {
+                tests.add(path, plugins: installed.set)
             } else {
                 let (source, found) = RuleFolder.readFile(path)
                 diagnostics += found
@@ -51,9 +55,9 @@ struct CheckCommand: ParsableCommand {
         let (plan, found) = RuleReader.plan(files: rules, storeGroups: [], surroundings: configuration.surroundings, plugins: installed)
         diagnostics += found + Self.check(automations, plan?.catalog, configuration)
         for file in notifications { diagnostics += installed.notificationReader.read(file).diagnostics }
-        diagnostics += plugins.diagnostics
+        diagnostics += plugins.diagnostics + tests.diagnostics(besides: (rules + notifications).map(\.name))
         let scripts = automations.map { RuleLoader.Source(name: $0.file, bytes: Array($0.text.utf8)) }
-        report(diagnostics.inOrder, rules, notifications, plugins, scripts)
+        report(diagnostics.inOrder, rules, notifications, plugins, scripts, tests)
         if diagnostics.hasErrors { throw Ending(1) }
     }
 
@@ -84,18 +88,19 @@ struct CheckCommand: ParsableCommand {
 
     private func report(
         _ diagnostics: [Diagnostic], _ rules: [RuleLoader.Source], _ notifications: [RuleLoader.Source], _ plugins: PluginCheck,
-        _ automations: [RuleLoader.Source]
+        _ automations: [RuleLoader.Source], _ tests: RuleTestCheck
     ) {
         if json {
             Output.result(Document.array(diagnostics.map(\.document)).json)
             return
         }
-        let renderer = DiagnosticRenderer(sources: rules + notifications + plugins.sources + automations)
+        let renderer = DiagnosticRenderer(sources: rules + notifications + plugins.sources + automations + tests.sources)
         for diagnostic in diagnostics { Output.talk(renderer.render(diagnostic)) }
         let files =
             "\(rules.count) rule \(rules.count == 1 ? "file" : "files")"
             + (notifications.isEmpty ? "" : " and \(notifications.count) for notifications")
             + (automations.isEmpty ? "" : " and \(automations.count) \(automations.count == 1 ? "automation" : "automations")")
+            + (tests.count == 0 ? "" : " and \(tests.count) \(tests.count == 1 ? "test file" : "test files")")
             + (plugins.count == 0 ? "" : " and \(plugins.count) \(plugins.count == 1 ? "plugin" : "plugins")")
         Output.result("checked \(files): \(diagnostics.tally)")
     }

@@ -141,10 +141,7 @@ struct TestCommand: AsyncParsableCommand {
                 throw Ending(2)
             }
             if isFolder.boolValue {
-                let inside = FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []
-                found += inside.filter { RuleTestFile.isTestFile(String($0.split(separator: "/").last ?? "")) }.sorted().map {
-                    path.hasSuffix("/") ? path + $0 : "\(path)/\($0)"
-                }
+                found += RuleTestFiles.inFolder(path)
             } else {
                 found.append(path)
             }
