@@ -167,7 +167,9 @@ extension Compiler {
             ? "no such overload: \(isMember ? "a call of " : "")'\(name)' \(isMember ? "on a value " : "")with \(call.arguments.count) arguments"
             : "unknown function '\(name)'"
         if environment.unknownNames == .error {
-            let names = StandardLibrary.names(environment.extensions) + Array(environment.functions.keys) + Compiler.macroNames + environment.resolvedFunctions
+            let names =
+                StandardLibrary.names(environment.extensions) + Array(environment.functions.keys) + Compiler.macroNames
+                + environment.resolvedFunctions
             let near = known ? nil : mathematical(name, names) ?? nearest(name, names)
             report(call.nameSpan, known ? "no-such-overload" : "unknown-function", message, hint: near.map { "did you mean '\($0)'?" })
             for argument in nodes { _ = compile(argument) }
