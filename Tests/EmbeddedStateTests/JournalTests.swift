@@ -230,6 +230,24 @@ import Testing
         #expect(try Self.read(path).positions == Array(1...last))
     }
 
+    @Test func `a disk with room for a part of a segment is written to`() throws {
+        try #require(getuid() == 0, "needs to mount a small file system")
+        let path = Self.folder()
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        try #require(mount("tmpfs", path, "tmpfs", 0, "size=200k") == 0)
+        defer {
+            umount2(path, Int32(MNT_DETACH))
+            try? FileManager.default.removeItem(atPath: path)
+        }
+        let journal = try InputJournal(path: path, settings: .init(segmentSize: 400 << 10), after: 0, logger: Logger(label: "test"))
+        defer { journal.close() }
+        for number in 1...20 {
+            let last = journal.append(Self.batch(number, size: 3000), at: Self.instant(number))
+            #expect(journal.wait(for: last, atMost: .seconds(60)))
+        }
+        #expect(try Self.read(path).positions == Array(1...20))
+    }
+
     @Test func `the checksum is CRC-32C`() {
         // RFC 3720 B.4.
         func sum(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { Checksum.of($0) } }

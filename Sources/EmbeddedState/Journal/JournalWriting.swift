@@ -9,6 +9,8 @@ final class JournalWriting {
     private let segmentSize: Int
     private var descriptor: Int32 = -1
     private var offset = 0
+    /// Bytes of the segment that are its own, written or not.
+    private var reserved = 0
     private var path = ""
 
     init(_ folder: JournalFolder, segmentSize: Int) {
@@ -20,7 +22,7 @@ final class JournalWriting {
 
     /// Writes records, the first of which has this position, and returns when they are on the disk; why not, when they are not.
     func write(_ records: UnsafeRawBufferPointer, first: UInt64) -> String? {
-        if descriptor >= 0, offset + records.count > segmentSize { finish() }
+        if descriptor >= 0, offset + records.count > reserved { finish() }
         if descriptor < 0, let reason = begin(first, atLeast: records.count) { return reason }
         var written = 0
         while written < records.count {
@@ -44,7 +46,7 @@ final class JournalWriting {
         descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return failure("made") }
         let header = JournalFolder.segmentHeader
-        let code = posix_fallocate(descriptor, 0, off_t(max(segmentSize, header.count + size)))
+        let code = reserve(header.count + size)
         guard code == 0, pwrite(descriptor, header, header.count, 0) == header.count, fsync(descriptor) == 0 else {
             let reason = failure("made", code == 0 ? errno : code)
             close(descriptor)
@@ -55,6 +57,18 @@ final class JournalWriting {
         folder.synchronize()
         offset = header.count
         return nil
+    }
+
+    /// Where there is no room for a whole segment, a smaller one will do.
+    private func reserve(_ needed: Int) -> Int32 {
+        var code: Int32 = 0
+        for size in [segmentSize, segmentSize / 16] {
+            reserved = max(size, needed)
+            code = posix_fallocate(descriptor, 0, off_t(reserved))
+            if code != ENOSPC { break }
+            ftruncate(descriptor, 0)
+        }
+        return code
     }
 
     /// Cuts off what was only reserved.
