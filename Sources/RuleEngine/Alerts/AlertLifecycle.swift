@@ -215,13 +215,17 @@ struct AlertLifecycle: Equatable {
             default: return end()
             }
         case .alert:
-            guard phase == .inactive || phase == .pending || phase == .recovering else { return .none }
-            let wasRecovering = phase == .recovering
+            let worst = Int8(levelCount - 1)
+            let before = phase
+            guard before != .firing || level != worst else { return .none }
             isMissing = true
             recoveringSince = nil
             phase = .firing
-            if !wasRecovering { level = Int8(levelCount - 1) }
-            return wasRecovering ? .relapsed : .fired
+            defer { level = worst }
+            switch before {
+            case .inactive, .pending, .nodata: return .fired
+            case .firing, .recovering: return level == worst ? .relapsed : .levelChanged
+            }
         case .nodata:
             guard phase != .nodata else { return .none }
             for place in 0..<levelCount { setTrueSince(place, nil) }

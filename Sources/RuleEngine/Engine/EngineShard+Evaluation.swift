@@ -42,7 +42,7 @@ extension EngineShard {
             let rule = rule.plan
             for (place, level) in rule.levels.enumerated() { recoveries[place] = recovery(of: level, conditions[place], slots) }
             step(alert, rule, source, subject)
-        } else if isTrue {
+        } else if isTrue, occasion.cause == .liveReading || !isSilent(rule.plan, source, subject) {
             begin(rule.plan, source, subject)
         }
     }
@@ -126,7 +126,7 @@ extension EngineShard {
     private func step(_ alert: Int32, _ rule: RulePlan, _ source: SourceState, _ subject: Int32) {
         let before = alerts[Int(alert)].lifecycle
         // Silence has decided; only a reading decides anew.
-        if before.isMissing, occasion.cause != .liveReading {
+        if occasion.cause != .liveReading, before.isMissing || isSilent(rule, source, subject) {
             guard rule.everyNanoseconds > 0, occasion.cause == .timer, !source.subjects[Int(subject)].hasFallenSilent else {
                 // It will decide on what was learned now, even if it changes nothing.
                 source.subjects[Int(subject)].isUnevaluated = true

@@ -2,16 +2,30 @@
 extension EngineShard {
     /// When a rule with `missing` speaks about a subject; nil while that is not known.
     private func silenceDeadline(_ rule: Int32, _ source: SourceState, _ subject: Int32) -> Instant? {
-        let after: Int64
-        switch context.plan.rules[Int(rule)].rule.missing?.deadline {
-        case .after(let duration): after = duration.inNanoseconds
+        silenceLength(context.plan.rules[Int(rule)], source, subject).map {
+            max(source.subjects[Int(subject)].lastBeat, context.beatFloor) + $0
+        }
+    }
+
+    /// Nanoseconds without a beat that are silence to a rule; nil where there is no `missing`, or it is not learned.
+    private func silenceLength(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) -> Int64? {
+        switch rule.rule.missing?.deadline {
+        case .after(let duration): return duration.inNanoseconds
         case .beats(let count):
             guard let median = source.rhythms[Int(subject)].median else { return nil }
             let (product, overflow) = median.multipliedReportingOverflow(by: Int64(count))
-            after = overflow ? .max : product
+            return overflow ? .max : product
         case nil: return nil
         }
-        return max(source.subjects[Int(subject)].lastBeat, context.beatFloor) + after
+    }
+
+    /// Whether silence has decided for a rule: until a reading comes nothing else does, be it a window that moves, the clock or a configuration.
+    func isSilent(_ rule: RulePlan, _ source: SourceState, _ subject: Int32) -> Bool {
+        let head = source.subjects[Int(subject)]
+        guard head.hasFallenSilent, let outcome = rule.rule.missing?.outcome, outcome != .hold,
+            let length = silenceLength(rule, source, subject)
+        else { return false }
+        return head.lastBeat + length <= context.now
     }
 
     /// Sets the timer of the next deadline that has not been dealt with, unless one is set that comes no later.

@@ -41,6 +41,48 @@ import Testing
         #expect(driver.log() == ["160s A(a) firing critical [missing]", "170s A(a) resolved critical", "170s A(a) pending"])
     }
 
+    @Test func `'alert' takes what fires at a milder level to the worst`() throws {
+        let driver = try EngineDriver.rule(
+            "levels:\n  warning: {expr: t > 30}\n  critical: {expr: t > 50}\nkeep_firing_for: 10m\nmissing: {after: 1m, policy: alert}")
+        driver.send("t/a", Self.warm, at: 0)
+        driver.advance(to: 100)
+        driver.send("t/a", Self.warm, at: 100)
+        driver.send("t/a", Self.cold, at: 110)
+        driver.advance(to: 200)
+        #expect(
+            driver.log() == [
+                "0s A(a) firing warning", "60s A(a) firing critical [missing]", "100s A(a) firing warning", "110s A(a) recovering warning",
+                "170s A(a) firing critical [missing]",
+            ])
+    }
+
+    private static let others = ["every: 10s\nexpr: t > 30", "expr: avg_over_time(t, '5m') > 30"]
+
+    @Test(arguments: others) func `'ok': what has resolved does not fire again before there is a reading`(rule: String) throws {
+        let driver = try EngineDriver.rule("\(rule)\nmissing: {after: 1m, policy: ok}")
+        for at in [0, 10] { driver.send("t/a", Self.warm, at: Double(at)) }
+        driver.advance(to: 150)
+        driver.send("t/a", Self.warm, at: 150, retained: true)
+        try driver.setDevice("a", "{}", at: 151)
+        driver.connected(at: 152)
+        driver.backlogEnded(at: 153)
+        driver.advance(to: 600)
+        #expect(driver.log().dropFirst() == ["70s A(a) resolved [missing]"])
+        driver.send("t/a", Self.warm, at: 601)
+        driver.advance(to: 620)
+        #expect(driver.log().first?.hasSuffix("A(a) firing") ?? false)
+    }
+
+    @Test func `'alert': what fires goes on until there is a reading, though its window empties`() throws {
+        let driver = try EngineDriver.rule(
+            "expr: max_over_time(t, '2m') > 30 && count_over_time(t, '2m') > 1\nmissing: {after: 1m, policy: alert}")
+        for at in [0, 10] { driver.send("t/a", Self.warm, at: Double(at)) }
+        driver.advance(to: 1000)
+        #expect(driver.log() == ["10s A(a) firing"])
+        driver.send("t/a", Self.warm, at: 1000)
+        #expect(driver.log() == ["1000s A(a) resolved"])
+    }
+
     @Test func `'nodata' is a state of its own, notified, kept until a reading`() throws {
         let driver = try driver("nodata")
         driver.send("t/a", Self.warm, at: 0)
