@@ -52,6 +52,18 @@ import Testing
         ("", "syntax [] the expression ends where an operand should stand"),
         ("temperature >", "syntax [] the expression ends where an operand should stand"),
         ("temperature = 3.0", "syntax [=] '=' is not an operator | write '==' to compare"),
+        ("word =~ 'a'", "syntax [=~] '=~' is not an operator | write text.matches('pattern')"),
+        ("not any", "syntax [any] 'any' stands where an operator or the end should | write '!' for 'not'"),
+        ("any > duration('1h30m')", ""),
+        (
+            "any > duration('1d')",
+            "conversion ['1d'] '1d' is not a duration such as '1h30m', or one too long | the longest unit is the hour: write '24h'"
+        ),
+        ("any > duration('5 min')", "conversion ['5 min'] '5 min' is not a duration such as '1h30m', or one too long"),
+        (
+            "any > timestamp('2026-01-31')",
+            "conversion ['2026-01-31'] '2026-01-31' is not an RFC 3339 timestamp between the years 1 and 9999, such as '2026-01-31T12:00:00Z'"
+        ),
         ("any and any", "syntax [and] 'and' stands where an operator or the end should | write '&&'"),
         ("(temperature > 1.0", "syntax [(] this parenthesis is never closed"),
         ("word == 'abc", "syntax ['abc] a string has no closing quote"),

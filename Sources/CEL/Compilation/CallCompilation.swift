@@ -88,8 +88,17 @@ extension Compiler {
         }
         let arguments = nodes.map { compile($0) }
         let type = resultType(found, arguments, node)
+        checkConstant(of: found, arguments, nodes)
         let operation = operation(found, arguments.map(\.operation), place(node.span))
         return Compiled(operation: operation, type: type)
+    }
+
+    /// A duration or an instant that is written out can be seen to be none before it is evaluated.
+    private mutating func checkConstant(of function: StandardFunction, _ arguments: [Compiled], _ nodes: [Expression.Node]) {
+        guard environment.typeChecking == .error, arguments.count == 1, case .string(let text)? = arguments[0].constant,
+            let mistake = ConversionFunctions.mistake(in: text, of: function.name)
+        else { return }
+        report(nodes[0].span, "conversion", mistake.message, hint: mistake.hint)
     }
 
     private func operation(_ function: StandardFunction, _ arguments: [Operation], _ span: Span) -> Operation {

@@ -137,6 +137,28 @@ enum ConversionFunctions {
         default: throw .noOverload
         }
     }
+
+    /// What is wrong with a text that is written out as the argument of `duration` or `timestamp`.
+    static func mistake(in text: String, of function: String) -> (message: String, hint: String?)? {
+        switch function {
+        case "duration" where DurationText.parse(text) == nil:
+            (
+                "'\(text)' is not a duration such as '1h30m', or one too long",
+                daysInHours(text).map { "the longest unit is the hour: write '\($0)h'" }
+            )
+        case "timestamp" where Timestamp(text) == nil:
+            ("'\(text)' is not an RFC 3339 timestamp between the years 1 and 9999, such as '2026-01-31T12:00:00Z'", nil)
+        default: nil
+        }
+    }
+
+    /// `2d`, `1w`: units that other durations have.
+    private static func daysInHours(_ text: String) -> Int64? {
+        guard let unit = text.last, unit == "d" || unit == "w", let count = Decimal.int(String(text.dropLast())),
+            (0...Int64(100_000)).contains(count)
+        else { return nil }
+        return count * (unit == "d" ? 24 : 168)
+    }
 }
 
 enum ConversionFailure: Error {

@@ -100,6 +100,10 @@ struct Lexer {
             return second == UInt8(ascii: "=") ? token(.greaterOrEqual, start, length: 2) : token(.greater, start, length: 1)
         case UInt8(ascii: "="):
             if second == UInt8(ascii: "=") { return token(.equal, start, length: 2) }
+            if second == UInt8(ascii: "~") {
+                report(start, start + 2, "'=~' is not an operator", hint: "write text.matches('pattern')")
+                return token(.equal, start, length: 2)
+            }
             report(start, start + 1, "'=' is not an operator", hint: "write '==' to compare")
             return token(.equal, start, length: 1)
         case UInt8(ascii: "&"):

@@ -91,7 +91,7 @@ struct Parser {
         case "and", "AND": "write '&&'"
         case "or", "OR": "write '||'"
         case "not", "NOT": "write '!'"
-        default: nil
+        default: index > 0 && ["not", "NOT"].contains(text(tokens[index - 1])) ? "write '!' for 'not'" : nil
         }
     }
 

@@ -70,13 +70,14 @@ struct RuleCompiler {
         }
         let steps = rule.sequence.compactMap(step)
         scope.place = .label
-        let labels = rule.labels.compactMap { label in template(label.template).map { (name: label.name, template: $0) } }
+        let labels = rule.labels.map { (name: $0.name, template: template($0.template)) }
         scope.place = .text
         let value = rule.value.flatMap { scope.compile($0) }
-        let annotations = rule.annotations.compactMap { text in template(text.template).map { (name: text.name, template: $0) } }
+        let annotations = rule.annotations.map { (name: $0.name, template: template($0.template)) }
         let firing = rule.firingActions.compactMap(action)
         let resolved = rule.resolvedActions.compactMap(action)
         checkLabels(labels)
+        scope.diagnostics += scope.diagnosticsOfUnusedLets()
         guard levels.count == rule.levels.count, steps.count == rule.sequence.count else { return nil }
         let programs = levels.flatMap { [$0.condition, $0.recovery].compactMap { $0 } } + steps.map(\.condition)
         var fields = Set<Int>()
@@ -114,13 +115,14 @@ struct RuleCompiler {
         return SequencePlan(steps: steps, place: max(0, scope.source.plan.sequences.count - 1))
     }
 
-    private func template(_ template: Template) -> TemplatePlan? {
+    private func template(_ template: Template) -> TemplatePlan {
         var parts: [TemplatePlan.Part] = []
         for part in template.parts {
             switch part {
             case .literal(let text): parts.append(.literal(text))
             case .expression(let expression):
-                guard let program = scope.compile(expression) else { return nil }
+                // What is wrong with one is reported, and there is no plan then; the others are looked at all the same.
+                guard let program = scope.compile(expression) else { continue }
                 parts.append(.program(program, extras: scope.source.reach(program).extras))
             }
         }
@@ -130,8 +132,8 @@ struct RuleCompiler {
     private func action(_ action: RuleAction) -> RulePlan.ActionPlan? {
         switch action {
         case .publish(let publish):
-            guard let topic = template(publish.topic), let payload = template(publish.payload) else { return nil }
-            return .publish(topic: topic, payload: payload, qos: publish.qos, retain: publish.retain)
+            return .publish(
+                topic: template(publish.topic), payload: template(publish.payload), qos: publish.qos, retain: publish.retain)
         case .call(let call): return members(call.arguments).map { .call(call.function, arguments: $0) }
         }
     }
@@ -145,7 +147,7 @@ struct RuleCompiler {
         switch argument {
         case .constant(let document): return .constant(document)
         case .value(let expression): return scope.compile(expression).map { .value($0, extras: scope.source.reach($0).extras) }
-        case .text(let template): return self.template(template).map { .text($0) }
+        case .text(let template): return .text(self.template(template))
         case .list(let items):
             let plans = items.compactMap { self.argument($0) }
             return plans.count == items.count ? .list(plans) : nil

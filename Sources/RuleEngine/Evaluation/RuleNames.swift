@@ -197,6 +197,8 @@ final class RuleScope {
     private var warningsUnderWay: [CELDiagnostic] = []
     private var lets: [String: Int] = [:]
     private var letsUnderWay: Set<String> = []
+    /// The lets that expressions have named so far.
+    private(set) var letsNamed: Set<String> = []
     private let captures: Set<String>
 
     init(
@@ -237,9 +239,11 @@ final class RuleScope {
 
     func warn(_ found: CELDiagnostic) { warningsUnderWay.append(found) }
 
-    fileprivate func letSlot(_ name: String) -> Int?? {
+    /// The outer nil: there is no such name; the inner one: what it stands for is wrong, which has been reported.
+    func letSlot(_ name: String) -> Int?? {
         if let slot = lets[name] { return slot }
         guard let binding = rule.lets.last(where: { $0.name == name }) else { return .none }
+        letsNamed.insert(name)
         guard letsUnderWay.insert(name).inserted else {
             diagnostics.append(
                 Diagnostic(code: "let-cycle", "'let' names cannot depend on themselves: '\(name)'", at: binding.expression.source.location))
@@ -300,7 +304,8 @@ struct RuleNames: NameResolver {
         }
         if let side = scope.rule.sides.first(where: { $0.name == first }) { return column(of: side, path) }
         if let slot = scope.letSlot(first) {
-            guard let slot else { return .constant(.null) }
+            // What is wrong with it has been reported: anything may stand here.
+            guard let slot else { return .slot(source.extra("vars \(rest)", .variable(source.variablePath(rest))), consumed: path.count) }
             return .slot(slot, type: scope.recordTypes[first] ?? .dyn, consumed: 1)
         }
         if let place = scope.rule.by.firstIndex(of: first) {

@@ -7,24 +7,23 @@ extension FileReading {
         return template(file.sourceText(text, style, at: node.range))
     }
 
+    /// Without the expressions that are wrong, which are reported; nil when the text as a whole is.
     func template(_ source: SourceText) -> Template? {
         let bytes = Array(source.text.utf8)
         guard isShortEnough(source) else { return nil }
         var parts: [Template.Part] = []
         var literalStart = 0
         var at = 0
-        var isGood = true
         while let open = Self.find(opening, in: bytes, from: at) {
             if open > literalStart { parts.append(.literal(String(decoding: bytes[literalStart..<open], as: UTF8.self))) }
             guard let close = Self.expressionEnd(in: bytes, from: open + 2) else {
                 findings.report("template", "'{{' must be closed with '}}'", at: source.location(of: open..<open + 2))
                 return nil
             }
-            if let part = expressionPart(source, bytes, open + 2..<close) { parts.append(.expression(part)) } else { isGood = false }
+            if let part = expressionPart(source, bytes, open + 2..<close) { parts.append(.expression(part)) }
             at = close + 2
             literalStart = at
         }
-        guard isGood else { return nil }
         if literalStart < bytes.count || parts.isEmpty { parts.append(.literal(String(decoding: bytes[literalStart...], as: UTF8.self))) }
         return Template(parts, source: source)
     }

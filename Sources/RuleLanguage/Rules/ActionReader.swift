@@ -52,8 +52,9 @@ struct ActionReader {
         let payload = options.required("payload").flatMap { reading.template($0, "payload") }
         let qos = options["qos"].map { reading.integer($0, "qos", in: 0...2) } ?? 0
         let retain = options["retain"].map { reading.bool($0, "retain") } ?? false
-        guard let topic, let payload, let qos, let retain else { return nil }
-        return PublishAction(topic: topic, payload: payload, qos: UInt8(qos), retain: retain)
+        // What is nil has been reported; the texts are looked at all the same.
+        guard let any = topic ?? payload else { return nil }
+        return PublishAction(topic: topic ?? any, payload: payload ?? any, qos: UInt8(qos ?? 0), retain: retain ?? false)
     }
 
     private func topic(_ node: YAMLNode) -> Template? {

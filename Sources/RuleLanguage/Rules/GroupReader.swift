@@ -12,17 +12,14 @@ struct GroupReader {
             .notSupported("source_tenants"),
         ]
 
-    /// The group with those of its rules that are right; nil when what they have in common is wrong. `expectedName`: of a group made through the API, the name it is made under.
+    /// What is wrong with the group and its rules is reported, and the rest of them returned: see `RuleReader.read`. `expectedName`: of a group made through the API, the name it is made under.
     func read(_ node: YAMLNode, expectedName: String? = nil) -> RuleGroup? {
-        let errors = reading.findings.errorCount
         guard let mapping = MappingReader(node, subject: "a group", keys: Self.keys, in: reading) else { return nil }
         let name = name(mapping, expectedName)
         let defaults = defaults(mapping)
-        let isSound = reading.findings.errorCount == errors
         let rules = rules(mapping, group: name ?? "", defaults: defaults)
-        guard let name, isSound else { return nil }
         return RuleGroup(
-            name: name, origin: origin, location: reading.file.location(of: mapping.entry("name")?.keyRange ?? node.headRange),
+            name: name ?? "", origin: origin, location: reading.file.location(of: mapping.entry("name")?.keyRange ?? node.headRange),
             rules: rules,
             yaml: reading.yaml(node.range))
     }
@@ -48,10 +45,13 @@ struct GroupReader {
 
     private func defaults(_ mapping: MappingReader) -> GroupDefaults {
         var defaults = GroupDefaults()
-        if let node = mapping["on"] { defaults.subscriptions = .some(SubscriptionReader(reading: reading).read(node)) }
+        if let node = mapping["on"] {
+            defaults.subscriptions = .some(SubscriptionReader(reading: reading).read(node))
+            defaults.topics = node
+        }
         if let node = mapping["labels"] { defaults.labels = reading.namedTemplates(node, "labels") }
         if let node = mapping["let"] { defaults.lets = reading.lets(node, captures: defaults.subscriptions??.captures ?? []) }
-        if let node = mapping["every"] { defaults.every = reading.duration(node, "every", atLeast: .seconds(1)) }
+        if let node = mapping["every"] { defaults.every = reading.every(node) }
         if let node = mapping["missing"] { defaults.missing = reading.missingPolicy(node) }
         if let node = mapping["mode"] { defaults.mode = reading.mode(node) ?? .live }
         if let node = mapping["enabled"] { defaults.isEnabled = reading.bool(node, "enabled") ?? true }
@@ -66,24 +66,22 @@ struct GroupReader {
         let reader = RuleReader(reading: reading, group: group, defaults: defaults)
         var alerts: [String: Range<Int>] = [:]
         return list.compactMap { node in
-            let isNew = checkName(node, &alerts)
-            let rule = reader.read(node)
-            return isNew ? rule : nil
+            checkName(node, &alerts)
+            return reader.read(node)
         }
     }
 
-    /// Alert names are unique in their group, also those of rules that are wrong in other ways. False for the second of a name.
-    private func checkName(_ node: YAMLNode, _ alerts: inout [String: Range<Int>]) -> Bool {
+    /// Alert names are unique in their group, also those of rules that are wrong in other ways.
+    private func checkName(_ node: YAMLNode, _ alerts: inout [String: Range<Int>]) {
         guard case .mapping(let entries) = node.content, let alert = entries.first(where: { $0.key == "alert" }),
             case .scalar(let name, _) = alert.value.content, !name.isEmpty
-        else { return true }
+        else { return }
         if let first = alerts[name] {
             reading.report(
                 "duplicate-alert", "alert names must be unique in their group: '\(name)'", at: alert.value.range,
                 notes: ["the first one stands at \(reading.place(first))"])
-            return false
+            return
         }
         alerts[name] = alert.value.range
-        return true
     }
 }

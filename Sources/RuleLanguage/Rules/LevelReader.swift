@@ -7,7 +7,7 @@ struct LevelReader {
 
     private static let keys = ["expr", "resolve_expr", "for"].map { KnownKey($0) }
 
-    /// Empty when something is wrong.
+    /// Without those that are wrong, which has been reported.
     func read(_ rule: MappingReader) -> [Level] {
         guard let levels = rule.entry("levels") else { return level(nil, rule).map { [$0] } ?? [] }
         for key in ["expr", "resolve_expr", "for"] {
@@ -21,14 +21,13 @@ struct LevelReader {
             reading.report("missing-key", "'levels' needs at least one level, such as warning: {expr: …}", at: levels.keyRange)
             return []
         }
-        let found = entries.compactMap { entry -> Level? in
+        return entries.compactMap { entry -> Level? in
             guard !entry.key.isEmpty else {
                 reading.report("wrong-type", "a level needs a name", at: entry.keyRange)
                 return nil
             }
             return MappingReader(entry.value, subject: "a level", keys: Self.keys, in: reading).flatMap { level(entry.key, $0) }
         }
-        return found.count == entries.count ? found : []
     }
 
     private func level(_ name: String?, _ mapping: MappingReader) -> Level? {

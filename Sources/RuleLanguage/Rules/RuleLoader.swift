@@ -33,8 +33,8 @@ public struct RuleLoader: Sendable {
         return (diagnostics.hasErrors ? nil : readable, diagnostics)
     }
 
-    /// The rules that are right, whatever is wrong with others. Never to be run when there are errors: it is for looking for further
-    /// mistakes (of names and types), so that all are told at once.
+    /// Every rule, with what of it can be read. Never to be run when there are errors: it is for looking for further mistakes (of names and
+    /// types), so that all are told at once.
     public func loadReadable(files: [Source], storeGroups: [Source] = []) -> (catalog: RuleCatalog, diagnostics: [Diagnostic]) {
         let findings = Findings()
         var groups: [RuleGroup] = []
@@ -44,12 +44,22 @@ public struct RuleLoader: Sendable {
         for group in storeGroups {
             if let group = storedGroup(group, findings) { groups.append(group) }
         }
-        var (catalog, found) = RuleCatalog.assembling(groups)
-        if found.hasErrors {
-            var names: Set<String> = []
-            catalog = RuleCatalog.assembling(groups.filter { names.insert($0.name).inserted }).catalog
+        // The name of a group without one is missing, which has been reported; two of them are no duplicates.
+        let found = RuleCatalog.assembling(groups.filter { !$0.name.isEmpty }).diagnostics
+        if findings.errorCount > 0 || found.hasErrors { makeUnique(&groups) }
+        return (RuleCatalog.assembling(groups).catalog, (findings.diagnostics + found).inOrder)
+    }
+
+    /// Rules that cannot be told apart by their names get others, which nobody sees.
+    private func makeUnique(_ groups: inout [RuleGroup]) {
+        var names: Set<RuleIdentity> = []
+        for group in groups.indices {
+            for rule in groups[group].rules.indices {
+                let identity = groups[group].rules[rule].identity
+                if names.insert(identity).inserted { continue }
+                groups[group].rules[rule].identity = RuleIdentity(group: "\(identity.group)\0\(group)", alert: "\(identity.alert)\0\(rule)")
+            }
         }
-        return (catalog, (findings.diagnostics + found).inOrder)
     }
 
     /// One group in the form of an entry of `groups:`; `name:` may be left out, and must be `name` where it stands.

@@ -6,6 +6,8 @@ struct GroupDefaults {
     var subscriptions: SubscriptionReader.Subscriptions??
     var labels: [NamedTemplate] = []
     var lets: [LetBinding] = []
+    /// The group's `on`, for what it leaves when it is broken.
+    var topics: YAMLNode?
     var every: Duration?
     var missing: MissingPolicy?
     var mode = Rule.Mode.live
@@ -25,15 +27,15 @@ struct RuleReader {
         ].map { KnownKey($0) }
         + [KnownKey("record", refused: "recording rules are not supported: 'record' has no meaning here")]
 
-    /// Nil when something is wrong with the rule, all of which has been reported.
+    /// What is wrong with the rule is reported, and the rest of it returned, so that it can be looked at for mistakes of names and types in the
+    /// same run; nil when there is too little of it.
     func read(_ node: YAMLNode) -> Rule? {
-        let errors = reading.findings.errorCount
         guard let mapping = MappingReader(node, subject: "a rule", keys: Self.keys, in: reading) else { return nil }
         let name = (mapping.has("record") ? nil : mapping.required("alert")).flatMap { reading.name($0, "alert") }
         let isEvent = mapping["event"].map { reading.bool($0, "event") } ?? false
         let sequence = mapping.entry("sequence").map { self.sequence(mapping, $0) }
         let levels = sequence == nil ? LevelReader(reading: reading, isEvent: isEvent == true).read(mapping) : []
-        let every = mapping["every"].map { reading.duration($0, "every", atLeast: .seconds(1)) } ?? defaults.every
+        let every = mapping["every"].map { reading.every($0) } ?? defaults.every
         let query = query(mapping, every)
         let subscriptions =
             mapping.has("influx")
@@ -43,20 +45,37 @@ struct RuleReader {
             identity: RuleIdentity(group: group, alert: name ?? ""),
             location: reading.file.location(of: mapping.entry("alert")?.keyRange ?? node.headRange),
             subscriptions: subscriptions??.all ?? [], by: by, levels: levels)
+        if case .some(.none) = subscriptions, sequence == nil {
+            useRemains(of: mapping["on"] ?? defaults.topics, hasBy: mapping.has("by"), &rule)
+        }
         rule.every = every
         rule.query = query ?? nil
         rule.device = device(mapping, by)
         rule.sequence = sequence?.steps ?? []
         rule.isEvent = isEvent ?? false || sequence != nil
-        readTexts(mapping, captures: subscriptions??.captures ?? Set(by), hasLevels: mapping.has("levels"), into: &rule)
+        readTexts(mapping, captures: subscriptions??.captures ?? Set(rule.by), hasLevels: mapping.has("levels"), into: &rule)
         readOptions(mapping, into: &rule)
         readSides(mapping, captures: subscriptions??.captures ?? [], into: &rule)
         if let sequence { check(sequence, mapping, rule) } else { checkEvent(mapping, rule) }
         checkCaptures(mapping, subscriptions ?? nil)
         rule.yaml = reading.yaml(node.range)
-        if case .some(.none) = subscriptions { return nil }
         if case .some(.none) = query { return nil }
-        return reading.findings.errorCount == errors && name != nil && !(levels.isEmpty && rule.sequence.isEmpty) ? rule : nil
+        if rule.levels.isEmpty, rule.sequence.isEmpty {
+            guard sequence == nil, let always = reading.expression(SourceText("true", file: reading.file.name)) else { return nil }
+            rule.levels = [Level(condition: always)]
+        }
+        if case .none = subscriptions, every == nil, !mapping.has("influx") {
+            useRemains(of: node, hasBy: false, &rule)
+            rule.labels = []
+        }
+        return rule
+    }
+
+    /// Where `on` is broken or not there, which names are captures is guessed.
+    private func useRemains(of topics: YAMLNode?, hasBy: Bool, _ rule: inout Rule) {
+        guard let remains = topics.map({ SubscriptionReader.remains(of: $0) }) else { return }
+        rule.subscriptions = remains.all
+        if !hasBy { rule.by = remains.common }
     }
 
     /// The outer nil: none, which is right for a rule on the clock; the inner one: broken.
@@ -278,6 +297,9 @@ extension FileReading {
     fileprivate func isFalse(_ node: YAMLNode) -> Bool {
         if case .scalar(let text, .plain) = node.content { text.lowercased() == "false" } else { false }
     }
+
+    /// `every`. A wrong one, which is reported, leaves the rule one that looks at the clock.
+    func every(_ node: YAMLNode) -> Duration { duration(node, "every", atLeast: .seconds(1)) ?? .seconds(1) }
 
     func mode(_ node: YAMLNode) -> Rule.Mode? { choice(node, "mode", [("live", .live), ("shadow", .shadow)]) }
 

@@ -24,6 +24,26 @@ struct SubscriptionReader {
         }
     }
 
+    /// What a broken `on`, which has been reported, leaves for looking at the rest of its rule: the names that stand in braces are captures.
+    static func remains(of node: YAMLNode) -> Subscriptions {
+        var texts: [String] = []
+        func collect(_ node: YAMLNode) {
+            switch node.content {
+            case .scalar(let text, _): texts.append(text)
+            case .sequence(let items): for item in items { collect(item) }
+            case .mapping(let entries): for entry in entries where entry.key == "topic" { collect(entry.value) }
+            }
+        }
+        collect(node)
+        var names: [String] = []
+        for part in texts.flatMap({ $0.split(separator: "{", omittingEmptySubsequences: false).dropFirst() }) {
+            let name = String(part.prefix { $0 != "}" && $0 != "#" })
+            if Names.isIdentifier(name), Names.refusal(name, of: "a capture") == nil, !names.contains(name) { names.append(name) }
+        }
+        let filter = try? TopicFilter(names.isEmpty ? "#" : names.map { "{\($0)}" }.joined(separator: "/"))
+        return Subscriptions(filter.map { [TopicSubscription(filter: $0)] } ?? [], range: node.headRange)
+    }
+
     /// Nil when something is wrong, all of which has been reported.
     func read(_ node: YAMLNode) -> Subscriptions? {
         var nodes = [node]

@@ -6,6 +6,7 @@ extension FileReading {
     func namedTemplates(_ node: YAMLNode, _ key: String) -> [NamedTemplate] {
         (entries(node, key) ?? []).compactMap { entry in
             let subject = key == "labels" ? "a label" : "an annotation"
+            let found = template(entry.value, entry.key)
             guard Names.isIdentifier(entry.key) else {
                 report("label-name", "\(subject)'s name is letters, digits and '_', and begins with no digit", at: entry.keyRange)
                 return nil
@@ -14,7 +15,7 @@ extension FileReading {
                 report("reserved-name", "'alertname' is the rule's name and cannot be set", at: entry.keyRange)
                 return nil
             }
-            return template(entry.value, entry.key).map { NamedTemplate(entry.key, $0) }
+            return found.map { NamedTemplate(entry.key, $0) }
         }
     }
 
@@ -22,7 +23,9 @@ extension FileReading {
     func lets(_ node: YAMLNode, captures: Set<String>) -> [LetBinding] {
         (entries(node, "let") ?? []).compactMap { entry in
             checkLetName(entry, captures: captures)
-            return expression(entry.value, entry.key).map { LetBinding(entry.key, $0) }
+            // A wrong one, which is reported, stays a name, of something of which nothing is known.
+            let found = expression(entry.value, entry.key) ?? expression(SourceText("vars.unknown", file: file.name))
+            return found.map { LetBinding(entry.key, $0) }
         }
     }
 

@@ -18,7 +18,7 @@ struct YAMLMistake {
                 code: "tab", "YAML is indented with spaces: a tab cannot indent", at: file.location(of: tab..<tab + 1))
             return
         }
-        let quoting = Self.quoting(file, line)
+        let quoting = Self.quoting(file, line, before: offset)
         let mistake = Self.reword(
             failure.problem, opened: "\(context.line):\(context.column)", found: file.character(at: offset), quoting: quoting)
         let start = mistake.isAboutContext ? file.offset(ofScalar: failure.contextIndex) : offset
@@ -72,9 +72,11 @@ struct YAMLMistake {
     }
 
     /// The values that everybody forgets to quote once.
-    private static func quoting(_ file: SourceFile, _ line: Range<Int>) -> String? {
+    private static func quoting(_ file: SourceFile, _ line: Range<Int>, before offset: Int) -> String? {
         let text = file.text(line)
         guard let colon = text.firstRange(of: ": ") else { return nil }
+        // What is wrong with a line from its key on is no matter of its value.
+        guard offset > line.lowerBound + text.utf8.distance(from: text.startIndex, to: colon.lowerBound) else { return nil }
         let value = text[colon.upperBound...].drop { $0 == " " }
         if value.hasPrefix("{{") { return "a value that begins with '{{' must be quoted" }
         if value.hasPrefix("{") { return "a value that begins with '{' is a mapping; as text it must be quoted" }
