@@ -21,9 +21,12 @@ struct CalendarCall {
         }
         guard times > 0 else { return slot(CalendarFunction(kind: .weekday, zone: zone)) }
         for place in 1...2 where time(place) == nil {
-            return fail(call.argumentSpans[place], "calendar", "a time of day must be in quotes, from '00:00' to '24:00'")
+            return fail(call.argumentSpans[place], "calendar", "a time of day must be in quotes, as '06:30', from '00:00' to '24:00'")
         }
-        guard let from = time(1), let to = time(2), from != to, from < 86_400 else {
+        guard let from = time(1), from < 86_400 else {
+            return fail(call.argumentSpans[1], "calendar", "'24:00' is the end of a day: the first time is '00:00' to '23:59'")
+        }
+        guard let to = time(2), from != to else {
             return fail(call.argumentSpans[2], "calendar", "the two times of 'is_between' must differ")
         }
         // Up to midnight is up to 00:00 of the next day.

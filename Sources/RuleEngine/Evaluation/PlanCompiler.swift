@@ -213,8 +213,9 @@ struct RuleCompiler {
     private func checkWatches(_ programs: [Program], _ extras: Set<Int32>) {
         guard looksBetweenReadings else { return }
         let watched = Set(
-            comparisons(programs, extras).filter { turn($0.slot, $0.comparison, $0.right) != nil || turn($0.slot, at: $0.right) != nil }
-                .map(\.slot))
+            comparisons(programs, extras).filter {
+                turn($0.slot, $0.comparison, $0.right) != nil || turn($0.slot, at: $0.right) != nil || elevationTurn($0.slot, $0.right) != nil
+            }.map(\.slot))
         scope.diagnostics += scope.unwatched.filter { !watched.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
     }
 

@@ -228,12 +228,16 @@ final class RuleScope {
     }
 
     /// A call that changes at every instant, `age(x)`: unless something watches when a comparison with it turns, it is looked at now and then only.
-    func note(_ call: HostCall, slot: Int) {
+    ///
+    /// - Parameter turns: whether comparisons with it can be watched.
+    func note(_ name: String, _ span: Span, slot: Int, turns: Bool = true) {
         guard place == .condition else { return }
-        let message = "'\(call.name)' is looked at here only when there is another occasion to evaluate the rule"
+        let message = "'\(name)' is looked at here only when there is another occasion to evaluate the rule"
         let found = CELDiagnostic(
-            span: call.span, severity: .warning, code: "unwatched-time", message: message,
-            hint: "compare it by itself with a constant, a 'config' or a 'vars' value, or give the rule 'every'")
+            span: span, severity: .warning, code: "unwatched-time", message: message,
+            hint: turns
+                ? "compare it by itself with a constant, a 'config' or a 'vars' value, or give the rule 'every'"
+                : "that is at its readings; with 'every' it is looked at by the clock")
         callsUnderWay.append((slot, found))
     }
 
@@ -297,7 +301,7 @@ struct RuleNames: NameResolver {
                     hint: "is_between(now, '22:00', '06:00') and is_weekday(now) need none")
             }
             return .slot(source.extra("now", .now), type: .timestamp, consumed: 1)
-        case "sun" where path.count >= 2: return sun(path)
+        case "sun" where path.count >= 2: return sun(path, span)
         case "alert": return alert(path)
         case "members": return members()
         default: break
@@ -358,7 +362,7 @@ struct RuleNames: NameResolver {
         return .unknown(nearest: nil, known: ["labels with a fixed text"])
     }
 
-    private func sun(_ path: [PathElement]) -> NameResolution {
+    private func sun(_ path: [PathElement], _ span: Span) -> NameResolution {
         let members = SunMember.allCases.map { "sun.\($0.rawValue)" }
         guard case .name(let name) = path[1], let member = SunMember(rawValue: name) else {
             if case .name(let name) = path[1] { return .unknown(nearest: nearestName(to: "sun.\(name)", in: members), known: members) }
@@ -370,7 +374,9 @@ struct RuleNames: NameResolver {
             case .isUp: .bool
             case .nextRise, .nextSet: .timestamp
             }
-        return .slot(scope.source.extra("sun \(name)", .sun(member)), type: type, consumed: 2)
+        let slot = scope.source.extra("sun \(name)", .sun(member))
+        if member == .elevation { scope.note("sun.elevation", span, slot: slot) }
+        return .slot(slot, type: type, consumed: 2)
     }
 
     private func alert(_ path: [PathElement]) -> NameResolution {
@@ -410,6 +416,7 @@ struct RuleNames: NameResolver {
             ])
         case _ where WindowFunction.named(call.name) != nil: return WindowCall(call: call, scope: scope).resolve()
         case "latest": return LatestCall(call: call, scope: scope).resolve()
+        case "duration": return ConfiguredDuration(call: call, scope: scope).resolve()
         default: return .notMine
         }
     }
@@ -458,7 +465,7 @@ struct RuleNames: NameResolver {
                 return .invalid([CELDiagnostic(span: call.argumentSpans[0], code: "no-field", message: "'age' takes a field")])
             }
             let slot = scope.source.extra(key, meaning: text, .age(scope.source.agePlace(field)), over: program)
-            scope.note(call, slot: slot)
+            scope.note(call.name, call.span, slot: slot)
             return .slot(slot, type: .duration)
         }
     }

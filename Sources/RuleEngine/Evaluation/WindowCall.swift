@@ -84,7 +84,8 @@ struct WindowCall {
         if let resolution = recorded(specification, expression, expressionSpan, program) { return resolution }
         let place = scope.source.window(specification, over: program, text: expression.description, takesTexts: stem.takesTexts)
         let slot = scope.source.extra("window \(place)", meaning: "\(specification) \(expression)", .window(place), over: program)
-        if function.kind == .truth { scope.note(call, slot: slot) }
+        if function.kind == .truth { scope.note(call.name, call.span, slot: slot) }
+        if case .predictLinear = function { scope.note(call.name, call.span, slot: slot, turns: false) }
         return .slot(slot, type: function.resultType)
     }
 

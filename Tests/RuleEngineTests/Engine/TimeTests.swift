@@ -29,12 +29,14 @@ import Testing
     }
 
     @Test func `'age' compared with a configured value turns when the configuration says`() throws {
-        let driver = try EngineDriver.rule("let: {limit: duration(config.silence)}\nexpr: age(t) >= limit")
-        try driver.setDevice("a", "{\"silence\": \"60s\"}", at: 0)
-        driver.send("t/a", "{\"t\": 1}", at: 0)
-        try driver.setDevice("a", "{\"silence\": \"30s\"}", at: 10)
-        driver.advance(to: 100)
-        #expect(driver.log() == ["30s A(a) firing"])
+        for rule in ["let: {limit: duration(config.silence)}\nexpr: age(t) >= limit", "expr: age(t) >= duration(config.silence)"] {
+            let driver = try EngineDriver.rule(rule)
+            try driver.setDevice("a", "{\"silence\": \"60s\"}", at: 0)
+            driver.send("t/a", "{\"t\": 1}", at: 0)
+            try driver.setDevice("a", "{\"silence\": \"30s\"}", at: 10)
+            driver.advance(to: 100)
+            #expect(driver.log() == ["30s A(a) firing"])
+        }
     }
 
     @Test func `with 'every' a rule is evaluated at aligned instants only`() throws {
