@@ -7,7 +7,8 @@ struct ConfiguredDuration {
 
     func resolve() -> CallResolution {
         guard scope.place == .condition, call.receiver == nil, call.arguments.count == 1, let argument = call.arguments.first,
-            !argument.freeNames.isEmpty, argument.freeNames.allSatisfy({ ["config", "vars"].contains($0) && !call.localNames.contains($0) }),
+            !argument.freeNames.isEmpty,
+            argument.freeNames.allSatisfy({ ["config", "vars"].contains($0) && !call.localNames.contains($0) }),
             let expression = scope.environment.parse("duration(\(argument))").expression
         else { return .notMine }
         var names = NamesAlone(names: RuleNames(scope: scope))

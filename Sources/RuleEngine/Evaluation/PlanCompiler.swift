@@ -214,7 +214,8 @@ struct RuleCompiler {
         guard looksBetweenReadings else { return }
         let watched = Set(
             comparisons(programs, extras).filter {
-                turn($0.slot, $0.comparison, $0.right) != nil || turn($0.slot, at: $0.right) != nil || elevationTurn($0.slot, $0.right) != nil
+                turn($0.slot, $0.comparison, $0.right) != nil || turn($0.slot, at: $0.right) != nil
+                    || elevationTurn($0.slot, $0.right) != nil
             }.map(\.slot))
         scope.diagnostics += scope.unwatched.filter { !watched.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
     }
