@@ -40,7 +40,10 @@ public final class FolderLock: Sendable {
             defer { descriptor = nil }
             return descriptor
         }
-        if let held { close(held) }
+        guard let held else { return }
+        // Not left to `close`: a child that has been forked and has not begun its program has a copy, which would hold the lock on.
+        flock(held, LOCK_UN)
+        close(held)
     }
 
     private static func owner(_ descriptor: Int32) -> String {
