@@ -13,6 +13,8 @@ public final class MongoConnection: Sendable {
     private let pool: ClientPool
     private let pinger: ClientPool
     private let pingQueue = DispatchQueue(label: "nodesphere.mongodb.ping")
+    /// An outage has to be told within 2 s: these two together take less.
+    static let pingInterval = Duration.seconds(1), pingLimit = Duration.milliseconds(900)
     /// Set once, at the end of `init`.
     private let ticker = Mutex<Ticker?>(nil)
     private let health: Mutex<Health>
@@ -45,13 +47,12 @@ public final class MongoConnection: Sendable {
         database = mongoc_uri_get_database(uri).map { String(cString: $0) } ?? "nodesphere"
         Self.set(uri, configuration)
         pool = try ClientPool(uri, size: 8, of: place)
-        // Short: an outage has to be told within 2 s.
         for option in [MONGOC_URI_SERVERSELECTIONTIMEOUTMS, MONGOC_URI_SOCKETTIMEOUTMS, MONGOC_URI_CONNECTTIMEOUTMS] {
-            mongoc_uri_set_option_as_int32(uri, option, 900)
+            mongoc_uri_set_option_as_int32(uri, option, Self.pingLimit.driverMilliseconds)
         }
         pinger = try ClientPool(uri, size: 1, of: place)
         health = Mutex(Health(ping: "MongoDB at \(place.hosts) has not answered yet"))
-        let ticker = Ticker(on: pingQueue, after: .seconds(0), every: .seconds(1)) { [weak self] in self?.ping() }
+        let ticker = Ticker(on: pingQueue, after: .zero, every: Self.pingInterval) { [weak self] in self?.ping() }
         self.ticker.withLock { $0 = ticker }
     }
 

@@ -18,6 +18,8 @@ public final class MongoDeviceDirectory: DeviceDirectory {
     private let ticker = Mutex<Ticker?>(nil)
     private let comparisonInterval: Duration
 
+    /// What changed is to be seen within 2 s.
+    static let pollInterval = Duration.seconds(1)
     /// The overlap of two polls, nanoseconds.
     private static let overlap: Int64 = 10_000_000_000
 
@@ -52,7 +54,7 @@ public final class MongoDeviceDirectory: DeviceDirectory {
     private func beginPolling() {
         ticker.withLock { ticker in
             if ticker != nil { return }
-            ticker = Ticker(on: queue, after: .seconds(1), every: .seconds(1)) { [weak self] in self?.poll() }
+            ticker = Ticker(on: queue, after: Self.pollInterval, every: Self.pollInterval) { [weak self] in self?.poll() }
         }
     }
 

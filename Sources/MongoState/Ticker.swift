@@ -8,12 +8,12 @@ final class Ticker: @unchecked Sendable {
     private let timer: any DispatchSourceTimer
 
     init(
-        on queue: DispatchQueue, after delay: DispatchTimeInterval, every interval: DispatchTimeInterval,
+        on queue: DispatchQueue, after delay: Duration, every interval: Duration,
         _ tick: @escaping @Sendable () -> Void
     ) {
         timer = DispatchSource.makeTimerSource(queue: queue)
         timer.setEventHandler(handler: tick)
-        timer.schedule(deadline: .now() + delay, repeating: interval, leeway: .milliseconds(50))
+        timer.schedule(deadline: .now() + delay / .seconds(1), repeating: interval / .seconds(1), leeway: .milliseconds(50))
         timer.resume()
     }
 

@@ -8,7 +8,7 @@ public struct DeviceDirectoryBench: Sendable {
     /// After how long a change that has not come is missing.
     public var patience: Duration
 
-    public init(patience: Duration = .seconds(10), open: @escaping @Sendable () async throws -> any DeviceDirectory) {
+    public init(patience: Duration = .seconds(60), open: @escaping @Sendable () async throws -> any DeviceDirectory) {
         self.open = open
         self.patience = patience
     }

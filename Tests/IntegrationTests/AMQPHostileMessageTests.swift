@@ -52,13 +52,13 @@ extension AMQPTests {
             let consumer = ScriptedConsumer(now: AMQPBench.wallClock)
             try await bench.running(scheduler, consumer) {
                 try await scheduler.schedule([bench.delivery("good")])
-                _ = try await consumer.calls(1, within: .seconds(20))
+                _ = try await consumer.calls(1, within: patience)
             }
             // Stopped: what had not been carried out has been given back and is read here.
             let again = ScriptedConsumer(now: AMQPBench.wallClock)
             try await bench.running(scheduler, again) {
                 try await scheduler.schedule([bench.delivery("good too", at: AMQPBench.wallClock() + 1_000_000_000)])
-                _ = try await again.calls(2, within: .seconds(20))
+                _ = try await again.calls(2, within: patience)
             }
             #expect(consumer.calls.map(\.message.id) == ["good"])
             #expect(again.calls.map(\.message.id) == ["good too", "good too"])
@@ -83,7 +83,7 @@ extension AMQPTests {
             let consumer = ScriptedConsumer(now: AMQPBench.wallClock)
             try await bench.running(scheduler, consumer) {
                 try await scheduler.schedule([bench.delivery("mark", at: AMQPBench.wallClock() + 1_200_000_000)])
-                _ = try await consumer.calls(within: .seconds(20), awaiting: "the mark") { $0.contains { $0.message.id == "mark" } }
+                _ = try await consumer.calls(within: patience, awaiting: "the mark") { $0.contains { $0.message.id == "mark" } }
             }
             // The far one is back in the levels, the others are due at once.
             #expect(consumer.calls.contains { $0.message.id == "odd" } == (milliseconds < .max))

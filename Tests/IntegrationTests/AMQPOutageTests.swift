@@ -14,7 +14,7 @@ extension AMQPTests {
             let total = 3000
             try await bench.running(scheduler, consumer) {
                 async let refusals = scheduleUntilTaken(total, bench, scheduler)
-                _ = try await consumer.calls(50, within: .seconds(30))
+                _ = try await consumer.calls(50, within: patience)
                 try await services("stop", "rabbitmq")
                 let failure = await #expect(throws: SchedulerFailure.self) { try await scheduler.schedule([bench.delivery("now")]) }
                 #expect(failure?.description.contains("RabbitMQ at amqp://127.0.0.1:") == true)

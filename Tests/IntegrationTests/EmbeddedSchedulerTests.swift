@@ -48,7 +48,7 @@ import Testing
             defer { gate.open() }
             try await scheduler.schedule((0..<100).map { Self.delivery("slow-\($0)", to: "slow") })
             try await scheduler.schedule((0..<100).map { Self.delivery("quick-\($0)", to: "quick") })
-            _ = try await consumer.calls(within: .seconds(20), awaiting: "the quick ones") {
+            _ = try await consumer.calls(within: patience, awaiting: "the quick ones") {
                 $0.count { $0.message.id.hasPrefix("quick") } == 100
             }
             #expect(consumer.calls.count { $0.message.id.hasPrefix("slow") } == 16)
@@ -61,13 +61,13 @@ import Testing
         try await scheduler.setReceivers(["a"])
         try await running(scheduler, consumer) {
             try await scheduler.schedule([Self.delivery("for b", to: "b"), Self.delivery("for a", to: "a")])
-            #expect(try await consumer.calls(1, within: .seconds(20)).map(\.message.id) == ["for a"])
+            #expect(try await consumer.calls(1, within: patience).map(\.message.id) == ["for a"])
             try await scheduler.setReceivers(["b"])
-            #expect(try await consumer.calls(2, within: .seconds(20)).map(\.message.id) == ["for a", "for b"])
+            #expect(try await consumer.calls(2, within: patience).map(\.message.id) == ["for a", "for b"])
             try await scheduler.schedule([Self.delivery("for a again", to: "a"), Self.delivery("for b again", to: "b")])
-            #expect(try await consumer.calls(3, within: .seconds(20)).map(\.message.id) == ["for a", "for b", "for b again"])
+            #expect(try await consumer.calls(3, within: patience).map(\.message.id) == ["for a", "for b", "for b again"])
             try await scheduler.setReceivers(["a", "b"])
-            #expect(try await consumer.calls(4, within: .seconds(20)).last?.message.id == "for a again")
+            #expect(try await consumer.calls(4, within: patience).last?.message.id == "for a again")
         }
     }
 
@@ -90,7 +90,7 @@ import Testing
             #expect(consumer.calls.isEmpty)
             clock.withLock { $0 = start + 5_000_000_000 }
             tick.open()
-            let calls = try await consumer.calls(1, within: .seconds(20))
+            let calls = try await consumer.calls(1, within: patience)
             #expect(calls.map(\.message.id) == ["w"])
         }
     }
@@ -109,7 +109,7 @@ import Testing
                 }
                 try await group.waitForAll()
             }
-            _ = try await consumer.calls(500, within: .seconds(60))
+            _ = try await consumer.calls(500, within: patience)
         }
         #expect(Set(consumer.calls.map(\.message.id)).count == 500)
         #expect(consumer.calls.count == 500)

@@ -23,11 +23,13 @@ final class InfluxBench: Sendable {
     }
 
     static func with(_ body: (InfluxBench) async throws -> Void) async throws {
-        let bench = try await InfluxBench()
-        let result: Result<Void, any Error>
-        do { result = .success(try await body(bench)) } catch { result = .failure(error) }
-        _ = try? await bench.ask("DROP DATABASE \(bench.database)")
-        try result.get()
+        try await SharedServer.taking(["influxdb"]) {
+            let bench = try await InfluxBench()
+            let result: Result<Void, any Error>
+            do { result = .success(try await body(bench)) } catch { result = .failure(error) }
+            _ = try? await bench.ask("DROP DATABASE \(bench.database)")
+            try result.get()
+        }
     }
 
     var configuration: InfluxConfiguration {
@@ -65,10 +67,6 @@ final class InfluxBench: Sendable {
             "POST", port: port, "/write?db=\(database)&u=\(username)&p=\(password)&precision=ns\(rp)", lines, type: "text/plain")
         guard answer.status == 204 else { throw WireFailure(description: "InfluxDB: \(answer.status) \(answer.text)") }
     }
-}
-
-extension Trait where Self == SharedServer {
-    static var usesInfluxDB: Self { SharedServer(names: ["influxdb"]) }
 }
 
 @Suite(.serialized, .usesInfluxDB, .enabled(if: InfluxBench.url != nil, "needs scripts/services up influxdb"))
@@ -110,7 +108,7 @@ struct InfluxTests {
             let history = InfluxWindowHistory(
                 try InfluxConfiguration(url: bench.url, database: bench.database, username: bench.username, password: "wr0ng"))
             let failure = await #expect(throws: HistoryFailure.self) {
-                try await history.rows(of: "SELECT kw FROM m", within: .seconds(10))
+                try await history.rows(of: "SELECT kw FROM m", within: patience)
             }
             #expect(failure == .refused("InfluxDB answered 401: authorization failed"))
             #expect(await history.unreadyReason() == "InfluxDB answered 401: authorization failed")

@@ -66,7 +66,7 @@ struct InfluxRecordedTests {
             let history = InfluxWindowHistory(try bench.configuration)
             var pieces = 0
             while let due = recorded.takeEffects().dueQueries.first {
-                let series = try await history.rows(of: due.text, within: .seconds(10))
+                let series = try await history.rows(of: due.text, within: patience)
                 recorded.applyRows(QueryOutcome(query: due.id, instant: due.instant, .rows(series)), at: Self.at(0))
                 pieces += 1
             }

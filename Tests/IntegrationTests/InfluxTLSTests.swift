@@ -20,7 +20,7 @@ private struct SecureInflux {
             result = .success(try await body(influx))
         } catch { result = .failure(error) }
         kill(child.id, SIGKILL)
-        _ = await child.ended(within: .seconds(10))
+        _ = await child.ended()
         try result.get()
     }
 
@@ -49,7 +49,7 @@ private struct SecureInflux {
         let child = try Child(
             "bash", ["-c", script], folder: folder.path, environment: ["PATH": "/usr/local/bin:/usr/bin:/bin"],
             output: path("openssl.log"), errors: path("openssl.log"))
-        let status = await child.ended(within: .seconds(30))
+        let status = await child.ended()
         try #require(status == 0, "openssl: \((try? String(contentsOfFile: path("openssl.log"), encoding: .utf8)) ?? "")")
     }
 
@@ -85,9 +85,9 @@ private struct SecureInflux {
         try #require(isUp, "influxd: \((try? String(contentsOfFile: path("influxd.log"), encoding: .utf8)) ?? "")")
         for statement in [
             "CREATE USER \(Self.username) WITH PASSWORD '\(Self.password)' WITH ALL PRIVILEGES", "CREATE DATABASE telemetry",
-        ] { _ = try await history.rows(of: statement, within: .seconds(10)) }
+        ] { _ = try await history.rows(of: statement, within: patience) }
         let answer = await InfluxClient(try configuration()).write(
-            Array("m kw=1.5 1000".utf8), retentionPolicy: nil, within: .seconds(10), into: QueryAnswer())
+            Array("m kw=1.5 1000".utf8), retentionPolicy: nil, within: patience, into: QueryAnswer())
         guard case .answer(status: 204, _) = answer else { throw WireFailure(description: "InfluxDB: \(answer)") }
     }
 }
@@ -96,14 +96,14 @@ private struct SecureInflux {
 struct InfluxTLSTests {
     private static func failure(_ configuration: InfluxConfiguration) async -> String? {
         do throws(HistoryFailure) {
-            _ = try await InfluxWindowHistory(configuration).rows(of: "SELECT kw FROM m", within: .seconds(10))
+            _ = try await InfluxWindowHistory(configuration).rows(of: "SELECT kw FROM m", within: patience)
             return nil
         } catch { return error.description }
     }
 
     @Test func `InfluxDB is asked over TLS where its certificate is of a known authority and of its name`() async throws {
         try await SecureInflux.with { influx in
-            let series = try await InfluxWindowHistory(influx.configuration()).rows(of: "SELECT kw FROM m", within: .seconds(10))
+            let series = try await InfluxWindowHistory(influx.configuration()).rows(of: "SELECT kw FROM m", within: patience)
             #expect(series == [HistorySeries(columns: ["kw"], rows: [HistoryRow(at: Instant(nanoseconds: 1000), [1.5])])])
             func refusal(_ host: String, _ reason: String) -> String { "InfluxDB at https://\(host):\(influx.port): \(reason)" }
             let unknown = refusal("localhost", "SSL certificate problem: unable to get local issuer certificate")

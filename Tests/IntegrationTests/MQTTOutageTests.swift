@@ -10,7 +10,7 @@ import Testing
 final class PrivateBroker {
     let port: UInt16
     private let folder: URL
-    private var process: pid_t?
+    private var process: Child?
 
     init() throws {
         port = try freePort()
@@ -34,31 +34,17 @@ final class PrivateBroker {
         guard let program = folders.map({ "\($0)/mosquitto" }).first(where: FileManager.default.isExecutableFile) else {
             throw WireFailure(description: "mosquitto is not installed")
         }
-        // Threads of the pool block signals, and a child inherits that; Foundation's Process leaves it so, and SIGTERM would never arrive.
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-        let configuration: String = folder.appending(path: "conf").path
-        let words: [String] = [program, "-c", configuration]
-        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        defer { for argument in arguments { free(argument) } }
-        var child: pid_t = 0
-        let code = posix_spawn(&child, program, nil, &attributes, &arguments, environ)
-        guard code == 0 else { throw WireFailure(description: "mosquitto: \(String(cString: strerror(code)))") }
-        process = child
+        process = try Child(
+            program, ["-c", folder.appending(path: "conf").path], folder: folder.path, environment: ProcessInfo.processInfo.environment)
     }
 
     /// Cleanly: sessions are kept on disk.
     func stop() {
         guard let child = process else { return }
         process = nil
-        kill(child, SIGTERM)
+        kill(child.id, SIGTERM)
         var status: Int32 = 0
-        while waitpid(child, &status, 0) < 0, errno == EINTR {}
+        while waitpid(child.id, &status, 0) < 0, errno == EINTR {}
     }
 }
 

@@ -81,7 +81,7 @@ import Testing
     }
 
     @Test(arguments: versions)
-    func `what came while the server was away lies between connected and the end of the backlog`(
+    func `what came while the server was away comes once, in order, behind connected`(
         version: MQTTConfiguration.Version
     ) async throws {
         let root = uniqueName("t")
@@ -98,10 +98,10 @@ import Testing
         await next.subscribe(to: [.init(filter: root, qos: 1)], leftovers: [])
         try await withSource(next, sink) {
             try await sink.live()
+            #expect(try await sink.taken(1500).map(\.payload) == (0..<1500).map(String.init))
+            // It ends when the broker pauses, and that it may do on a busy machine before it has sent all. `MQTTWireTests` has the order.
             let events = sink.events.value
-            #expect(events.first == .connected)
-            #expect(RecordingSink.taken(events).map(\.payload) == (0..<1500).map(String.init))
-            #expect(events.last == .backlogEnded)
+            #expect(events.first == .connected && events.count { $0 == .backlogEnded } == 1)
         }
     }
 
@@ -277,7 +277,7 @@ import Testing
 
 /// Waits until a source gives such a reason.
 func unreadyReason(_ source: MQTTTelemetrySource, _ matches: (String) -> Bool) async throws -> String {
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + patience
     while ContinuousClock.now < deadline {
         if let reason = await source.unreadyReason(), matches(reason) { return reason }
         await Task.yield()

@@ -13,6 +13,9 @@ struct TimedOut: Error, CustomStringConvertible {
     var description: String
 }
 
+/// After how long what has not come is missing. Long, since the machine may be slow or have other work; what does come is not waited for any longer.
+let patience = Duration.seconds(60)
+
 func environment(_ name: String) throws -> String {
     guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else { throw MissingEnvironment(name: name) }
     return value
@@ -40,7 +43,7 @@ final class Watched<Value: Sendable>: Sendable {
 
     /// The first value that `pick` makes something of; throws when none came within `limit`.
     @discardableResult
-    func first<Result>(_ what: String, within limit: Duration = .seconds(20), _ pick: (Value) -> Result?) async throws -> Result {
+    func first<Result>(_ what: String, within limit: Duration = patience, _ pick: (Value) -> Result?) async throws -> Result {
         let (changes, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let number = state.withLock { state in
             state.nextWatcher += 1

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 
 struct WireFailure: Error, CustomStringConvertible {
     var description: String
@@ -49,19 +50,19 @@ struct WirePacket: Sendable, Equatable {
     }
 }
 
-/// A TCP connection that speaks single packets, for tests that look at the wire. Calls block, for at most fifteen seconds.
+/// A TCP connection that speaks single packets, for tests that look at the wire. Calls block, for at most `patience`.
 final class WireConnection: Sendable {
     private let descriptor: Int32
 
     init(descriptor: Int32) {
         self.descriptor = descriptor
         // A `timeval`, whose Swift name belongs to whichever C module was seen first.
-        var limit: (Int, Int) = (15, 0)
+        var limit: (Int, Int) = (Int(patience.components.seconds), 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout.size(ofValue: limit)))
     }
 
     convenience init(port: UInt16) throws {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = loopback(port: port)
         let code = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
@@ -151,7 +152,7 @@ final class ScriptedBroker: Sendable {
     let port: UInt16
 
     init() throws {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = loopback(port: 0)
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         let descriptor = descriptor
@@ -170,7 +171,7 @@ final class ScriptedBroker: Sendable {
     func accept() throws -> WireConnection {
         while true {
             var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard poll(&polled, 1, 15_000) > 0 else { throw WireFailure(description: "no client came") }
+            guard poll(&polled, 1, Int32(patience.components.seconds) * 1000) > 0 else { throw WireFailure(description: "no client came") }
             let connection = WireConnection(descriptor: Glibc.accept(descriptor, nil, nil))
             if (try? connection.receive(.connect)) != nil { return connection }
         }
@@ -193,5 +194,25 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
     }
 }
 
-/// A port of the loopback that is free now.
-func freePort() throws -> UInt16 { try ScriptedBroker().port }
+/// A port of the loopback that is free, and that nobody else is given before the server of a test listens there or while it restarts: below the ports
+/// of `scripts/services` and below the range from which Linux gives ports to outgoing connections (32768 and up), and each once a run.
+func freePort() throws -> UInt16 {
+    let range: Range<UInt16> = 12_000..<20_000
+    for _ in range {
+        let port = nextPort.withLock { next in
+            next = range.contains(next + 1) ? next + 1 : range.lowerBound
+            return next
+        }
+        let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        defer { close(probe) }
+        var address = loopback(port: port)
+        let isFree = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
+        }
+        if isFree { return port }
+    }
+    throw WireFailure(description: "no port between \(range.lowerBound) and \(range.upperBound) is free")
+}
+
+/// Two runs at the same time begin at different places.
+private let nextPort = Mutex<UInt16>(.random(in: 12_000..<20_000))

@@ -188,15 +188,17 @@ import Testing
         let sink = RecordingSink()
         await source.subscribe(to: [.init(filter: "t", qos: 1)], leftovers: [])
         try await withSource(source, sink) {
-            try await onThread {
+            let connection = try await onThread {
                 let connection = try broker.accept(sessionPresent: true)
                 try connection.send(.publish("t", "held", qos: 1, packetID: 3))
                 _ = try Self.grant(connection)
                 _ = try connection.receive(.puback)
-                _ = connection
+                return connection
             }
-            _ = try await sink.taken(1)
-            #expect(sink.events.value.prefix(2) == [.connected, .took(Seen(topic: "t", payload: "held", qos: 1, isRetained: false))])
+            try await sink.live()
+            let held = Seen(topic: "t", payload: "held", qos: 1, isRetained: false)
+            #expect(sink.events.value == [.connected, .took(held), .backlogEnded])
+            _ = connection
         }
     }
 

@@ -104,7 +104,7 @@ extension ServerTests {
                     try outcome.get()
                     try await server.publisher.send(series.messages(server, 1_200..<1_500))
                     let wanted = series.values(0..<1_500)
-                    let isThere = try await eventually(within: .seconds(40)) { try await Self.stored(influx, "keys") == wanted }
+                    let isThere = try await eventually { try await Self.stored(influx, "keys") == wanted }
                     let found = try await Self.stored(influx, "keys").count
                     #expect(isThere, "\(found) of \(wanted.count)")
                     #expect(await eventually { await server.metric("nodesphere_recorder_spool_bytes") == 0 })
@@ -235,7 +235,7 @@ extension InfluxTests {
             }
             for (_, batch) in lines.takeLines() { try await bench.write(String(decoding: batch.bytes, as: UTF8.self)) }
             let series = try await InfluxWindowHistory(try bench.configuration).rows(
-                of: "SELECT * FROM m GROUP BY *", within: .seconds(20))
+                of: "SELECT * FROM m GROUP BY *", within: patience)
             #expect(series.count == wanted.count && wanted.count > 150)
             for one in series {
                 let expected = try #require(wanted[one.tags["number"] ?? ""])

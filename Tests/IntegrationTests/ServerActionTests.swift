@@ -106,7 +106,9 @@ extension ServerTests {
                 try await server.send("k1", #"{"temperature": 1}"#)
                 try await server.send("k2", #"{"temperature": 2}"#)
                 #expect(await eventually { server.logLines("dry k2").count == 1 && server.webhook.attempts >= 2 })
-                try await Task.sleep(for: .milliseconds(300))
+                // The calls of the script are over and stored; those of the plugin wait for an answer.
+                #expect(await eventually { await server.metric("nodesphere_actions_total") == 2 })
+                #expect(await eventually { await server.get("/metrics").text.contains(#"nodesphere_queue_length{queue="commit"} 0"#) })
                 await server.kill()
                 server.webhook.answer(200)
                 try await server.start()

@@ -59,8 +59,10 @@ final class ServerBench: Sendable {
         case .embedded:
             try await run(ServerBench(backing, amqp: nil, mqtt: mqtt, settings: settings), rules, notifications, starting, body)
         case .servers:
-            try await AMQPBench.with { amqp in
-                try await run(ServerBench(backing, amqp: amqp, mqtt: mqtt, settings: settings), rules, notifications, starting, body)
+            try await SharedServer.taking(["mongodb", "rabbitmq"]) {
+                try await AMQPBench.with { amqp in
+                    try await run(ServerBench(backing, amqp: amqp, mqtt: mqtt, settings: settings), rules, notifications, starting, body)
+                }
             }
         }
     }
@@ -102,13 +104,13 @@ final class ServerBench: Sendable {
         child.withLock { $0 = new }
     }
 
-    func start(within patience: Duration = .seconds(30)) async throws {
+    func start() async throws {
         try launch()
-        try await ready(within: patience)
+        try await ready()
     }
 
-    func ready(within patience: Duration = .seconds(30)) async throws {
-        let isReady = try await eventually(within: patience) {
+    func ready() async throws {
+        let isReady = try await eventually {
             if let status = await ended(within: .zero) { throw TimedOut(description: "the server ended with status \(status)") }
             return await get("/readyz").status == 200
         }
@@ -119,23 +121,24 @@ final class ServerBench: Sendable {
     func kill() async {
         guard let process = child.withLock({ $0.take() }) else { return }
         Glibc.kill(process.id, SIGKILL)
-        _ = await process.ended(within: .seconds(10))
+        _ = await process.ended()
     }
 
     func signal(_ number: Int32) { if let process = child.withLock({ $0 }) { Glibc.kill(process.id, number) } }
 
     /// The exit status; nil when it has not ended by itself within the time.
-    func ended(within patience: Duration) async -> Int32? {
-        guard let process = child.withLock({ $0 }) else { return nil }
-        let status = await process.ended(within: patience)
-        if status != nil { child.withLock { $0 = nil } }
-        return status
-    }
+    func ended(within limit: Duration = patience) async -> Int32? { await ended { await $0.ended(within: limit) } }
 
-    /// SIGTERM and the exit status; nil when it took more than five seconds.
+    /// SIGTERM and the exit status; nil when it took more than the promised five seconds.
     func stop() async -> Int32? {
         signal(SIGTERM)
-        return await ended(within: .seconds(5))
+        return await ended { await $0.ended(asPromisedWithin: .seconds(5)) }
+    }
+
+    private func ended(_ end: (Child) async -> Int32?) async -> Int32? {
+        guard let process = child.withLock({ $0 }), let status = await end(process) else { return nil }
+        child.withLock { $0 = nil }
+        return status
     }
 
     // MARK: Its surface
@@ -175,50 +178,6 @@ struct ServerFailure: Error, CustomStringConvertible {
     var cause: any Error
     var log: String
     var description: String { "\(cause)\nthe server's log ends with:\n\(log.suffix(3000))" }
-}
-
-/// Takes a shared server for the time of a test, as the tests that stop it must not disturb the others.
-struct SharedServer: SuiteTrait, TestTrait, TestScoping {
-    let names: [String]
-    var isRecursive: Bool { true }
-
-    typealias TestScopeProvider = SharedServer
-    func scopeProvider(for test: Test, testCase: Test.Case?) -> SharedServer? { testCase == nil ? nil : self }
-
-    @concurrent func provideScope(for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void)
-        async throws
-    {
-        for name in names { await Self.turns.take(name) }
-        let result: Result<Void, any Error>
-        do { result = .success(try await function()) } catch { result = .failure(error) }
-        for name in names { await Self.turns.giveBack(name) }
-        try result.get()
-    }
-
-    private static let turns = Turns()
-
-    private actor Turns {
-        private var waiting: [String: [CheckedContinuation<Void, Never>]] = [:]
-
-        func take(_ name: String) async {
-            guard waiting[name] != nil else {
-                waiting[name] = []
-                return
-            }
-            await withCheckedContinuation { waiting[name]?.append($0) }
-        }
-
-        func giveBack(_ name: String) {
-            if waiting[name]?.isEmpty ?? true { waiting[name] = nil } else { waiting[name]?.removeFirst().resume() }
-        }
-    }
-}
-
-extension Trait where Self == SharedServer {
-    static var usesRabbitMQ: Self { SharedServer(names: ["rabbitmq"]) }
-    static var usesMongoDB: Self { SharedServer(names: ["mongodb"]) }
-    /// In the order in which every test takes them, so that no two wait for each other.
-    static var usesRabbitMQAndMongoDB: Self { SharedServer(names: ["mongodb", "rabbitmq"]) }
 }
 
 /// Whole servers, one after the other: they are processes, and the machine may have two cores.

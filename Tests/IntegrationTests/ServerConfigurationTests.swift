@@ -20,22 +20,23 @@ extension ServerTests {
             let mongo = try MongoBench()
             try await ServerBench.with(rules: Self.rules, settings: ["NODESPHERE_MONGODB_URI": mongo.uri]) { server in
                 try await server.send("f1", #"{"pressure": 6.5}"#)
+                // Of the 2 s, one is the interval of the polls (`MongoStateTests` has it); the other is enough unless the machine has other work.
                 let written = ContinuousClock.now
                 try await mongo.insert("devices", id: "f1", [.init("config", ["max_pressure": 5.0]), .init("site", "unknown member")])
                 let fired = try #require(await server.webhook.first("firing", "AboveLimit", device: "f1"))
-                #expect(written.duration(to: fired.at) < .seconds(2))
+                #expect(written.duration(to: fired.at) < MongoBench.lateOnABusyMachine)
                 // Whole numbers, and a profile that came later.
                 let changed = ContinuousClock.now
                 try await mongo.insert("profiles", id: "strong", [.init("config", ["max_pressure": 9])])
                 try await mongo.insert("devices", id: "f1", [.init("config", .emptyObject), .init("profile", "strong")])
                 let resolved = try #require(await server.webhook.first("resolved", "AboveLimit", device: "f1"))
-                #expect(changed.duration(to: resolved.at) < .seconds(3))
+                #expect(changed.duration(to: resolved.at) < MongoBench.lateOnABusyMachine)
                 #expect(await server.get("/api/v1/devices/f1").json["effectiveConfig"]?["max_pressure"]?.number == 9)
             }
             withExtendedLifetime(mongo) {}
         }
 
-        @Test(arguments: Backing.available)
+        @Test(.usesRabbitMQAndMongoDB, arguments: Backing.available)
         func `a profile's defaults hold under the device's own configuration, by REST and across a restart`(_ backing: Backing) async throws
         {
             try await ServerBench.with(backing, rules: Self.rules) { server in

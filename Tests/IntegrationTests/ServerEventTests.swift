@@ -85,7 +85,7 @@ extension ServerTests {
                 } catch { outcome = .failure(error) }
                 try await services("start", "rabbitmq")
                 try outcome.get()
-                try await server.ready(within: .seconds(60))
+                try await server.ready()
                 #expect(await server.webhook.first("firing", "TooWarm", device: "e2") != nil)
             }
         }

@@ -21,7 +21,7 @@ final class BlockingSocket: Sendable {
     convenience init?(connectingTo port: UInt16) {
         self.init(descriptor: socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
         // A timeval on 64-bit Linux: the type itself comes through whichever C module was loaded first, which need not be imported here.
-        var limit = (seconds: 15, microseconds: 0)
+        var limit = (seconds: Int(patience.components.seconds), microseconds: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout.size(ofValue: limit)))
         var address = Self.address(port)
         let descriptor = descriptor
@@ -214,7 +214,7 @@ final class WebhookReceiver: Sendable {
     }
 
     /// Waits for the first such alert.
-    func first(_ status: String, _ name: String, device: String? = nil, within patience: Duration = .seconds(20)) async -> Alert? {
-        await eventually(within: patience) { alerts(status, name, device: device).first }
+    func first(_ status: String, _ name: String, device: String? = nil) async -> Alert? {
+        await eventually { alerts(status, name, device: device).first }
     }
 }

@@ -13,7 +13,7 @@ extension ServerTests {
             func firing() -> [WebhookReceiver.Alert] {
                 server.webhook.alerts("firing", "TooWarm").filter { $0.labels["device"]?.hasPrefix("\(name)-") ?? false }
             }
-            _ = await eventually(within: .seconds(60)) { firing().count >= 50 }
+            _ = await eventually { firing().count >= 50 }
             #expect(Set(firing().compactMap { $0.labels["device"] }).count == 50, "\(name): \(firing().count) of 50")
             #expect(firing().count == 50, "\(name): some were notified twice")
         }
@@ -52,7 +52,7 @@ extension ServerTests {
                 let stopped = ContinuousClock.now
                 let outcome: Result<Void, any Error>
                 do {
-                    let reason = await eventually(within: .seconds(10)) { await server.unreadyReason(part) }
+                    let reason = await eventually { await server.unreadyReason(part) }
                     #expect(reason?.contains(says) == true, "\(reason ?? "ready")")
                     #expect(await server.get("/readyz").status == 503)
                     try await server.publisher.send(Self.warm(server, name))
@@ -62,7 +62,7 @@ extension ServerTests {
                 } catch { outcome = .failure(error) }
                 try await services("start", name)
                 try outcome.get()
-                try await server.ready(within: .seconds(60))
+                try await server.ready()
                 await Self.expectAllFiring(server, name)
                 let said = server.log.dropFirst(before).split(separator: "\n").filter { $0.contains("ERROR") || $0.contains("WARNING") }
                 #expect(said.count == 1, "\(said)")
