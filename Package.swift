@@ -115,7 +115,7 @@ let package = Package(
             name: "EngineBenchmark", dependencies: ["RuleEngine", "RuleLanguage", "CEL", "CAllocations"],
             path: "Benchmarks/EngineBenchmark", swiftSettings: settings),
 
-        tests("CELTests", ["CEL"], exclude: ["Conformance"]),
+        tests("CELTests", ["CEL", "TestSupport"], exclude: ["Conformance"]),
         tests("RuleEngineTests", ["RuleEngine", "RuleLanguage", "CEL", "TestSupport"], exclude: ["Data"]),
         tests(
             "RuleLanguageTests", ["RuleLanguage", "RuleEngine", "CEL", "TestSupport"],
@@ -125,7 +125,7 @@ let package = Package(
             ]),
         tests("EmbeddedStateTests", ["EmbeddedState", "DurableFiles", "RuleEngine", "TestSupport", logging]),
         tests("InfluxWindowsTests", ["InfluxWindows", "OutgoingHTTP", "RuleEngine", "TestSupport", logging]),
-        tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "RuleLanguage", "CEL", "CLua", logging]),
+        tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "RuleLanguage", "CEL", "CLua", "TestSupport", logging]),
         tests("NativePluginsTests", ["NativePlugins", "RuleEngine", "RuleLanguage", "CEL"]),
         tests(
             "NotificationChannelsTests", ["NotificationChannels", "OutgoingHTTP", "LuaScripting", "RuleEngine", "RuleLanguage", logging]),

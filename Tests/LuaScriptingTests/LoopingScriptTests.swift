@@ -3,9 +3,11 @@ import LuaScripting
 import RuleEngine
 import RuleLanguage
 import Synchronization
+import TestSupport
 import Testing
 
-/// A script that never ends costs other scripts its limit, and rules nothing. The bounds are wide: the machine may be busy. `scripts/bench lua` has the figures.
+/// A script that never ends costs other scripts its limit, and rules nothing. The bounds are wide, and hold on a busy machine. `scripts/bench lua` has the
+/// figures.
 @Suite(.serialized) struct LoopingScriptTests {
     private static let limit = Duration.milliseconds(100)
 
@@ -33,9 +35,10 @@ import Testing
     ])
     func `a script that loops is stopped soon after its limit`(_ body: String) throws {
         let runtime = Self.looping(body)
-        let took = Self.run(runtime)
+        var took = Duration.zero
+        let worked = processorTime { took = Self.run(runtime) }
         #expect(runtime.statuses[0].lastFault?.limit == "wall time", "\(runtime.statuses[0].lastFault?.message ?? "it ended")")
-        #expect(took >= Self.limit && took < Self.limit + .seconds(2), "stopped after \(took)")
+        #expect(took >= Self.limit && worked < Self.limit + .seconds(2), "stopped after \(took), \(worked) of work")
     }
 
     @Test func `rules are evaluated at their pace while a script loops`() throws {
@@ -44,7 +47,7 @@ import Testing
             .load(files: [RuleLoader.Source(name: "rules.yaml", bytes: Array(yaml.utf8))])
         let catalog = try #require(loaded.catalog)
         let engine = Engine(plan: try #require(EvaluationPlan.compile(catalog).plan))
-        let quiet = Self.slowest(of: engine)
+        let quiet = Self.usual(of: engine)
         let isOver = Mutex(false), loops = Mutex(0), hasEnded = DispatchSemaphore(value: 0)
         let thread = Thread {
             let runtime = Self.looping("while true do end")
@@ -56,15 +59,16 @@ import Testing
         }
         thread.stackSize = 8 << 20
         thread.start()
-        let beside = Self.slowest(of: engine)
+        let beside = Self.usual(of: engine)
         isOver.withLock { $0 = true }
         hasEnded.wait()
         #expect(loops.withLock { $0 } >= 1)
         #expect(beside < quiet * 10 + .milliseconds(5), "\(beside) beside \(quiet)")
     }
 
-    /// What 99 of 100 evaluations do not exceed.
-    private static func slowest(of engine: Engine) -> Duration {
+    /// What nine of ten evaluations do not exceed: a lock that the script holds would stop nearly all, other processes on the same processors one in a
+    /// hundred.
+    private static func usual(of engine: Engine) -> Duration {
         let topic = Array("t/a".utf8), payload = Array(#"{"temperature": 20}"#.utf8)
         let clock = ContinuousClock()
         let took = (0..<5_000).map { number in
@@ -76,6 +80,6 @@ import Testing
                 }
             }
         }
-        return took.sorted()[took.count * 99 / 100]
+        return took.sorted()[took.count * 9 / 10]
     }
 }

@@ -6,15 +6,13 @@ import Testing
 @testable import RESTInterface
 
 /// The server on a real socket.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct LiveServerTests {
-    /// Runs a server on a port that the system chooses until `body` ends, then tells it to end and does `whileEnding`; returns when it has ended, which
-    /// took so long.
-    @discardableResult
+    /// Runs a server on a port that the system chooses until `body` ends, then tells it to end and does `whileEnding`; returns when it has ended.
     private func withServer(
         _ operations: FakeOperations, grace: Duration = RESTServer.shutdownGrace, _ body: (_ port: Int) async throws -> Void,
         whileEnding: () async throws -> Void = {}
-    ) async throws -> Duration {
+    ) async throws {
         let (ports, listening) = AsyncStream.makeStream(of: Int.self)
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         var server = RESTServer(address: try HTTPAddress("127.0.0.1:0"), operations: operations, logger: logger) {
@@ -25,11 +23,9 @@ struct LiveServerTests {
         async let end: Void = group.run()
         let port = try #require(await ports.first { _ in true })
         try await body(port)
-        let toldAt = ContinuousClock.now
         await group.triggerGracefulShutdown()
         try await whileEnding()
         try await end
-        return ContinuousClock.now - toldAt
     }
 
     @Test func `Requests are answered over TCP, several on one connection, HEAD among them`() async throws {
@@ -84,7 +80,8 @@ struct LiveServerTests {
     @Test func `Idle connections do not hold up the end`() async throws {
         var open: [RawConnection] = []
         defer { for connection in open { connection.close() } }
-        let took = try await withServer(await FakeOperations(), grace: .seconds(50)) { port in
+        // Were they waited for, the test would not end in time.
+        try await withServer(await FakeOperations(), grace: .seconds(3600)) { port in
             for isUsed in [false, true, true] {
                 let connection = try RawConnection(port: port)
                 open.append(connection)
@@ -93,7 +90,6 @@ struct LiveServerTests {
                 _ = try await connection.receive(until: "}")
             }
         }
-        #expect(took < .seconds(40))
         for connection in open { #expect(try await connection.receive().isEmpty) }
     }
 
@@ -132,7 +128,7 @@ struct LiveServerTests {
         var open: [RawConnection] = []
         var port = 0
         defer { for connection in open { connection.close() } }
-        try await withServer(operations, grace: .seconds(50)) { chosen in
+        try await withServer(operations, grace: .seconds(3600)) { chosen in
             port = chosen
             let connection = try RawConnection(port: port)
             open.append(connection)

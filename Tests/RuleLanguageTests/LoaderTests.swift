@@ -1,5 +1,6 @@
 import Foundation
 import RuleEngine
+import TestSupport
 import Testing
 
 @testable import RuleLanguage
@@ -88,7 +89,7 @@ import Testing
             }
             let bytes = Array(yaml.utf8)
             var catalog: RuleCatalog?
-            let elapsed = ContinuousClock().measure { catalog = loader.load(files: [RuleLoader.Source(name: "f", bytes: bytes)]).catalog }
+            let elapsed = processorTime { catalog = loader.load(files: [RuleLoader.Source(name: "f", bytes: bytes)]).catalog }
             #expect(try #require(catalog).rules.count == count)
             return elapsed
         }
