@@ -30,6 +30,8 @@ public struct AlertRecord: Sendable, Equatable {
     public var state: AlertState
     /// Name of the level; nil without `levels`.
     public var level: String?
+    /// The level's place among the rule's levels, mildest first; nil without `levels`.
+    public var levelPlace: Int?
     /// Pending-since of every level that is pending, by the level's place in the rule, and of the recovering run.
     public var pendingSince: [Int: Instant]
     public var recoveringSince: Instant?

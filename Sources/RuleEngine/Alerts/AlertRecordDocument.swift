@@ -23,6 +23,7 @@ extension AlertRecord {
             .init("changedAt", .int(changedAt.nanoseconds)),
             .init("reason", .string(reason.rawValue)),
         ]
+        if let levelPlace { members.append(.init("levelPlace", .int(Int64(levelPlace)))) }
         if !pendingSince.isEmpty {
             let since = pendingSince.sorted { $0.key < $1.key }
             members.append(.init("pendingSince", .object(since.map { .init(String($0.key), .int($0.value.nanoseconds)) })))
@@ -64,6 +65,7 @@ extension AlertRecord {
             isShadow: document["shadow"]?.bool ?? false, device: document["device"]?.string,
             fields: document["fields"] ?? .emptyObject, isOccurrence: document["occurrence"]?.bool ?? false)
         instanceTime = instant("instanceTime")
+        levelPlace = document["levelPlace"]?.int.flatMap(Int.init(exactly:))
         pendingActions = (document["pendingActions"]?.array ?? []).compactMap(ActionRequest.init)
     }
 }

@@ -16,7 +16,7 @@ extension EngineShard {
         // What ends was at the level that it had before.
         let isOver = active.lifecycle.phase == .inactive
         let level = (isOver ? nil : shownLevel(active.lifecycle)) ?? shownLevel(before) ?? rule.levels.count - 1
-        if record.level == nil, change == .resolved, before.level >= 0 { record.level = rule.levels[level].name }
+        if record.level == nil, change == .resolved, before.level >= 0 { set(&record, level, of: rule) }
         describe(&record, rule, source, subject, level: level, fixed: active.labels?.values, change)
         if active.labels == nil, rule.hasVariableLabels { alerts[Int(alert)].labels = FixedLabels(record.labels) }
         return AlertTransition(from: before.state, alert: record)
@@ -33,15 +33,20 @@ extension EngineShard {
         let key = source.keyValues(active.subject)
         var pendingSince: [Int: Instant] = [:]
         for place in 0..<active.lifecycle.levelCount { pendingSince[place] = active.lifecycle.trueSince(place) }
-        let level = active.lifecycle.level
         var record = AlertRecord(
             id: alertInstanceID(rule: rule.rule.identity, key: key), rule: rule.rule.identity, key: key, activeAt: active.activeAt,
-            ordinal: active.ordinal, transition: active.transition, labels: [:], state: active.lifecycle.state,
-            level: level >= 0 && Int(level) < rule.levels.count ? rule.levels[Int(level)].name : nil, pendingSince: pendingSince,
+            ordinal: active.ordinal, transition: active.transition, labels: [:], state: active.lifecycle.state, pendingSince: pendingSince,
             recoveringSince: active.lifecycle.recoveringSince, firedAt: active.firedAt == .distantPast ? nil : active.firedAt,
             changedAt: context.now, reason: reason, isShadow: rule.rule.mode == .shadow, device: source.device(ofKey: key))
+        let level = Int(active.lifecycle.level)
+        if rule.levels.indices.contains(level) { set(&record, level, of: rule) }
         if source.index.hasEventTime { record.instanceTime = at }
         return record
+    }
+
+    private func set(_ record: inout AlertRecord, _ level: Int, of rule: RulePlan) {
+        record.level = rule.levels[level].name
+        record.levelPlace = record.level == nil ? nil : level
     }
 
     /// Fills in everything that comes from expressions: value, labels (where they are not fixed yet), annotations, fields, actions.

@@ -146,7 +146,7 @@ extension EngineShard {
         if after.index.learnsIntervals, before.index.learnsIntervals { after.rhythms[Int(target)] = before.rhythms[Int(subject)] }
         if after.index.hasMissingRules {
             // Timers of the old plan are gone, and so is the one that was set when the subject was made.
-            after.silences[Int(target)] = Silence()
+            after.silences[Int(target)] = SubjectSilence()
             armSilence(after, target)
         }
         return target

@@ -46,7 +46,7 @@ final class SourceState {
     /// When the fields in `plan.ageFields` were set: a row a subject.
     let setAt = FlatTable<Instant>()
     /// A row a subject, for sources with rules that have `missing`.
-    let silences = FlatTable<Silence>()
+    let silences = FlatTable<SubjectSilence>()
     /// A row a subject, for sources that learn a deadline.
     let rhythms = FlatTable<Rhythm>()
     /// A row a subject, for sources with event time.
@@ -119,8 +119,8 @@ final class SourceState {
             for place in plan.sequences.indices { runs[Int(number) * plan.sequences.count + place] = SequenceRun() }
         }
         if index.hasMissingRules {
-            silences.extend(to: Int(number) + 1, with: Silence())
-            silences[Int(number)] = Silence()
+            silences.extend(to: Int(number) + 1, with: SubjectSilence())
+            silences[Int(number)] = SubjectSilence()
         }
         if let windowPlan = plan.windowPlan {
             while windows.count <= Int(number) { windows.append(WindowSet(windowPlan)) }

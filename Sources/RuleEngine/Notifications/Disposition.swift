@@ -5,6 +5,10 @@ public enum Disposition: String, Sendable, CaseIterable {
     case sent
     /// A later event of the same alert took its place before it was delivered, or its group was given up by a new configuration.
     case superseded
+    /// A silence hid it. What still fires when the silence is over is an event of its own then.
+    case silenced
+    /// Somebody had acknowledged the alert, and it was nothing worse.
+    case acknowledged
     /// The rule runs in the shadow.
     case shadow
     /// Its notification failed for good and is among the dead letters.

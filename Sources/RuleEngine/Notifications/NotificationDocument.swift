@@ -4,6 +4,7 @@ struct NotificationDocument {
     struct Entry {
         var alert: AlertRecord
         var standing: Standing
+        var acknowledgement: Acknowledgement?
     }
 
     var id: String
@@ -70,12 +71,18 @@ struct NotificationDocument {
     /// What Alertmanager's form has no place for, in the order of `alerts`.
     private func ownDocument(_ entry: Entry) -> Document {
         let alert = entry.alert
-        return [
-            "id": .string(alert.id), "rule": ["group": .string(alert.rule.group), "name": .string(alert.rule.alert)],
-            "state": .string(entry.standing == .over ? "resolved" : alert.state.rawValue), "level": Document(alert.level),
-            "value": alert.value, "device": Document(alert.device), "reason": .string(alert.reason.rawValue),
-            "activeAt": .string(alert.activeAt.description),
+        var own: [Document.Member] = [
+            .init("id", .string(alert.id)),
+            .init("rule", ["group": .string(alert.rule.group), "name": .string(alert.rule.alert)]),
+            .init("state", .string(entry.standing == .over ? "resolved" : alert.state.rawValue)),
+            .init("level", Document(alert.level)),
+            .init("value", alert.value),
+            .init("device", Document(alert.device)),
+            .init("reason", .string(alert.reason.rawValue)),
+            .init("activeAt", .string(alert.activeAt.description)),
         ]
+        if let acknowledgement = entry.acknowledgement { own.append(.init("acknowledged", acknowledgement.item)) }
+        return .object(own)
     }
 
     private func generatorURL(_ rule: RuleIdentity) -> String {

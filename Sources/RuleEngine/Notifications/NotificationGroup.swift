@@ -27,6 +27,8 @@ struct NotificationGroup: Sendable {
         var waiting = 0
         /// An event of it travels with the intent.
         var isCarried = false
+        /// Its events were counted as silenced or acknowledged; what still holds when that is over is to be said.
+        var isHushed = false
         var openEvents: Int { waiting + (isCarried ? 1 : 0) }
     }
 
@@ -86,6 +88,8 @@ struct NotificationGroup: Sendable {
     var needsStore = false
     /// The earliest wake on its way.
     var wakeAt: Instant?
+    /// Nothing can be said before: silences and acknowledgements are in the way. Nil as soon as anything about the group changes.
+    var heldUntil: Instant?
 
     init(
         id: String, base: String, integration: Integration, route: RouteNode, labels: [String: String], createdAt: Instant,
@@ -111,6 +115,7 @@ struct NotificationGroup: Sendable {
         if let old = members[key] { count(old, -1) }
         if let member { count(member, 1) }
         members[key] = member
+        heldUntil = nil
     }
 
     private mutating func count(_ member: Member, _ by: Int) {
@@ -126,14 +131,22 @@ struct NotificationGroup: Sendable {
         }
     }
 
-    /// When there is something to tell next; nil when nothing is, or when an attempt has to end first.
+    /// When there may be something to tell next; nil when there is nothing, or when an attempt has to end first.
     var due: Instant? {
         guard isIdle else { return nil }
         if mustReplaceIntent { return .distantPast }
-        guard let lastFlushAt else { return changed > 0 ? firstFlushAt : nil }
-        if changed > 0 { return lastFlushAt + interval.inNanoseconds }
-        return live > 0 ? lastFlushAt + repeatInterval.inNanoseconds : nil
+        guard let next = changed > 0 ? changeDue : live > 0 ? repetitionDue : nil else { return nil }
+        guard let heldUntil else { return next }
+        return heldUntil == .distantFuture ? nil : max(next, heldUntil)
     }
+
+    /// When a change may be told.
+    var changeDue: Instant { lastFlushAt.map { $0 + interval.inNanoseconds } ?? firstFlushAt }
+    /// When what was told is told again; nil when nothing was told.
+    var repetitionDue: Instant? { lastFlushAt.map { $0 + repeatInterval.inNanoseconds } }
+
+    /// Whether what is known of a member that `counts` differs from what was told.
+    func hasChange(_ counts: (Member) -> Bool) -> Bool { changed > 0 && members.values.contains { $0.told != $0.standing && counts($0) } }
 
     /// The end of this alert is told to the receiver.
     func announcesEnd(of member: Member) -> Bool { member.isReceived && sendsResolved }

@@ -23,7 +23,7 @@ public enum AttemptDecision: Sendable, Equatable {
 /// Schedule → deliver.
 extension NotificationPipeline {
     /// Whether a delivery that came due still applies. One that says only that alerts fire which are over by now, and of which the receiver has
-    /// not heard, is dropped: nobody is paged for what is over.
+    /// not heard, or which are silenced or acknowledged by now, is dropped: nobody is paged for what is over, hidden or in somebody's hands.
     public mutating func mayDeliver(_ message: ScheduledMessage, at now: Instant) -> (decision: DueDecision, effects: [PipelineEffect]) {
         guard let id = intents[message.id], let group = groups[id], let intent = group.intent, intent.id == message.id else {
             return (.done, [])
@@ -32,7 +32,7 @@ extension NotificationPipeline {
         // come twice, when its successor could not be scheduled.)
         guard message.attempt >= intent.lastAttempt else { return (.done, []) }
         if intent.attempt == .underWay { return (.later(.seconds(1)), []) }
-        guard group.isIdle, isPointless(intent, in: group) else { return (.deliver, []) }
+        guard group.isIdle, isPointless(intent, in: group, at: now) else { return (.deliver, []) }
         drop(intent, of: id)
         return (.done, settleTouched(at: now))
     }
@@ -80,11 +80,16 @@ extension NotificationPipeline {
         }
     }
 
-    private func isPointless(_ intent: NotificationGroup.Intent, in group: NotificationGroup) -> Bool {
+    private func isPointless(_ intent: NotificationGroup.Intent, in group: NotificationGroup, at now: Instant) -> Bool {
         intent.tells.allSatisfy { told in
-            guard told.standing.isLive else { return false }
-            guard let member = group[told.member] else { return true }
-            return member.standing == .over && !member.isReceived
+            guard let member = group[told.member] else { return told.standing.isLive }
+            switch told.standing {
+            case .over: return false
+            case .occurrence: return isHidden(member, at: now)
+            case .firing, .nodata:
+                if member.standing == .over { return !member.isReceived }
+                return isHidden(member, at: now) || isAcknowledged(member, at: now)
+            }
         }
     }
 
@@ -97,7 +102,7 @@ extension NotificationPipeline {
         group.mustReplaceIntent = false
         for told in intent.tells {
             guard var member = group[told.member] else { continue }
-            member.told = nil
+            if member.isCarried || member.told != member.standing { member.told = nil }
             member.waiting += member.isCarried ? 1 : 0
             member.isCarried = false
             group.set(told.member, member)

@@ -3,7 +3,9 @@ extension NotificationPipeline {
     /// Flushes a group that is due, removes one that is done, and sees to it that a wake is on its way to any other.
     mutating func settle(_ id: String, at now: Instant) {
         guard let group = groups[id] else { return }
-        if let due = group.due, due <= now { flush(id, at: now) }
+        if let due = group.due, due <= now {
+            if let heldUntil = hold(id, at: now) { groups[id]?.heldUntil = heldUntil } else { flush(id, at: now) }
+        }
         guard var group = groups[id] else { return }
         if group.members.isEmpty, group.intent == nil {
             remove(group)
@@ -29,8 +31,8 @@ extension NotificationPipeline {
     /// Decides what is said now. An undelivered intent is replaced: what it held and is still to be said is in the new one.
     private mutating func flush(_ id: String, at now: Instant) {
         guard var group = groups[id] else { return }
-        let reason: NotificationDocument.Reason =
-            group.lastFlushAt == nil ? .first : group.changed > 0 || group.mustReplaceIntent ? .change : .repetition
+        let isRepetition = group.lastFlushAt != nil && !group.mustReplaceIntent && !group.hasChange { !isHidden($0, at: now) }
+        let reason: NotificationDocument.Reason = group.lastFlushAt == nil ? .first : isRepetition ? .repetition : .change
         if let old = group.intent { intents[old.id] = nil }
         group.intent = nil
         group.mustReplaceIntent = false
@@ -39,27 +41,33 @@ extension NotificationPipeline {
         for (key, member) in group.members where member.standing == .over {
             if !group.announcesEnd(of: member) { releaseUntold(key, in: id) }
         }
-        guard var group = groups[id], !group.members.isEmpty else { return }
+        for (key, member) in group.members where member.isCarried && isHidden(member, at: now) { hush(key, in: id, as: .silenced) }
+        guard var group = groups[id] else { return }
+        let members = group.members.filter { !isHidden($0.value, at: now) }.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        guard !members.isEmpty else { return }
         group.flushes += 1
         group.lastFlushAt = now
-        let members = group.members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
         for (key, member) in members { group.set(key, told(member, receiver: group.integration.receiver)) }
-        group.intent = intent(of: group, members: members, reason: reason, at: now)
-        if let intent = group.intent {
-            intents[intent.id] = id
-            groups[id] = group
-            // The record goes first: an intent is stored before its message.
-            group.needsStore = false
-            group.isStored = true
-            groups[id] = group
-            effects.append(.store(id: id, NotificationGroupRecord(group)))
-            effects.append(.schedule(Self.delivery(intent, receiver: group.integration.receiver, at: now)))
-        }
+        let intent = intent(of: group, members: members, reason: reason, at: now)
+        group.intent = intent
+        intents[intent.id] = id
+        // The record goes first: an intent is stored before its message.
+        group.needsStore = false
+        group.isStored = true
+        groups[id] = group
+        effects.append(.store(id: id, NotificationGroupRecord(group)))
+        effects.append(.schedule(Self.delivery(intent, receiver: group.integration.receiver, at: now)))
     }
 
     /// A member of whom a notification now speaks. Of several events that have piled up, the last travels with it.
     private mutating func told(_ member: NotificationGroup.Member, receiver: String) -> NotificationGroup.Member {
         var member = member
+        if member.isHushed, member.openEvents == 0, member.told != member.standing {
+            // What was hidden is said after all: an event of its own.
+            ledger.take(receiver)
+            member.waiting = 1
+        }
+        member.isHushed = false
         let open = member.openEvents
         ledger.settle(receiver, .superseded, open - 1)
         member.isCarried = open > 0
@@ -75,7 +83,11 @@ extension NotificationPipeline {
         let id = intentID(group: group.id, createdAt: group.createdAt, flush: group.flushes)
         let content = NotificationDocument(
             id: id, flush: group.flushes, reason: reason, groupKey: group.groupKey, receiver: group.integration.receiver,
-            groupLabels: group.labels, entries: members.map { .init(alert: $0.value.alert, standing: $0.value.standing) },
+            groupLabels: group.labels, entries: members.map { _, member in
+                .init(
+                    alert: member.alert, standing: member.standing,
+                    acknowledgement: isAcknowledged(member, at: now) ? acknowledgements[member.alert.id] : nil)
+            },
             externalURL: settings.externalURL)
         let envelope = NotificationEnvelope(id: id, source: settings.source, time: now, data: content.document())
         return NotificationGroup.Intent(

@@ -11,6 +11,7 @@ extension NotificationPipeline {
         known[alert.id] = Known(
             position: position, alert: standing.isLive ? alert : nil, changedAt: alert.changedAt, standing: isNews ? standing : .over)
         guard isNews else { return }
+        endAcknowledgement(alert, standing)
         // A rule put into the shadow ends what it had raised before.
         if alert.isShadow, membership[alert.id] != nil { return end(alert) }
         if alert.isShadow {

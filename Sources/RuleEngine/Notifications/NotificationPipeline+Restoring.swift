@@ -1,11 +1,22 @@
 extension NotificationPipeline {
     /// Goes on from what the store holds; for a pipeline that has taken nothing yet. `alerts`: the latest state of each alert, resolved ones for as
     /// long as they are kept. Intents without a recorded delivery are scheduled again, with the same id and body, and so are wakes.
-    public mutating func restore(groups records: [NotificationGroupRecord], alerts: [AlertRecord], at now: Instant) -> [PipelineEffect] {
+    public mutating func restore(
+        groups records: [NotificationGroupRecord], alerts: [AlertRecord], silences stored: [Silence] = [],
+        acknowledgements taken: [Acknowledgement] = [], at now: Instant
+    ) -> [PipelineEffect] {
+        for silence in stored { silences.set(silence) }
         for alert in alerts {
             let standing = Standing(alert)
             known[alert.id] = Known(
                 position: AlertPosition(alert), alert: standing.isLive ? alert : nil, changedAt: alert.changedAt, standing: standing)
+        }
+        for acknowledgement in taken {
+            if known[acknowledgement.alert]?.alert?.episode == acknowledgement.episode {
+                acknowledgements[acknowledgement.alert] = acknowledgement
+            } else {
+                effects.append(.acknowledgement(alert: acknowledgement.alert, nil))
+            }
         }
         let byID = Dictionary(alerts.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
         for record in records.sorted(by: { $0.id.utf8.lexicographicallyPrecedes($1.id.utf8) }) {

@@ -2,11 +2,17 @@
 public enum PipelineEffect: Sendable, Equatable {
     /// Nil removes the record.
     case store(id: String, NotificationGroupRecord?)
+    case silence(id: String, Silence?)
+    case acknowledgement(alert: String, Acknowledgement?)
     case schedule(ScheduledMessage)
 
     public var write: StateWrite? {
-        guard case .store(let id, let record) = self else { return nil }
-        return StateWrite(.notificationGroups, id: id, record?.document)
+        switch self {
+        case .store(let id, let record): StateWrite(.notificationGroups, id: id, record?.document)
+        case .silence(let id, let silence): StateWrite(.silences, id: id, silence?.document)
+        case .acknowledgement(let alert, let acknowledgement): StateWrite(.acknowledgements, id: alert, acknowledgement?.document)
+        case .schedule: nil
+        }
     }
     public var message: ScheduledMessage? { if case .schedule(let message) = self { message } else { nil } }
 }
@@ -37,8 +43,9 @@ public struct PipelineSettings: Sendable, Equatable {
 
 /// From an alert's transition to a notification on its way: which groups it belongs to, when each group is due, what is said, what became of it.
 ///
-/// Stages: transition → route → *(inhibit → silence → mute interval have their place between routing and grouping, in `place`)* → group
-/// → *(throttle and budget: between `flush` and the intent)* → schedule → deliver → *(escalate)*. Those in parentheses are not here yet.
+/// Stages: transition → route → *(inhibit)* → group → silence → *(mute interval)* → acknowledge → *(throttle and budget)* → schedule → deliver
+/// → *(escalate)*. Those in parentheses are not here yet; inhibition and mute intervals have their place beside silences, where a group that
+/// is due asks what may be said (`NotificationPipeline+Holding`).
 ///
 /// A deterministic state machine: instants are arguments, and what is to be done comes back as effects. It keeps these promises:
 /// * A notification's id is a function of its group, the group's creation and the flush number, and no id has two contents.
@@ -62,6 +69,9 @@ public struct NotificationPipeline: Sendable {
 
     public internal(set) var ledger = DispositionLedger()
     public let settings: PipelineSettings
+    public internal(set) var silences: SilenceBook
+    /// By the id of the alert.
+    public internal(set) var acknowledgements: [String: Acknowledgement] = [:]
     var tree: RouteTree
     var groups: [String: NotificationGroup] = [:]
     var known: [String: Known] = [:]
@@ -79,6 +89,7 @@ public struct NotificationPipeline: Sendable {
     public init(routes: RouteTree, settings: PipelineSettings = PipelineSettings()) {
         tree = routes
         self.settings = settings
+        silences = SilenceBook(compile: routes.compile)
     }
 
     /// How many groups there are.
@@ -123,6 +134,7 @@ public struct NotificationPipeline: Sendable {
     /// being told of an alert will hear of its end even when it fired under the old routes.
     public mutating func reconfigure(_ routes: RouteTree, at now: Instant) -> [PipelineEffect] {
         tree = routes
+        for id in groups.keys { groups[id]?.heldUntil = nil }
         var heard: [Integration: Set<String>] = [:]
         for (id, group) in groups.sorted(by: { $0.key < $1.key }) {
             if let kept = keeping(group) {

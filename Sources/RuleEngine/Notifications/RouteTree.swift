@@ -33,6 +33,8 @@ public struct RouteMistake: Error, Sendable, Equatable, CustomStringConvertible 
 public struct RouteTree: Sendable {
     public let nodes: [RouteNode]
     public let receivers: [String: Receiver]
+    /// Compiles patterns of matchers, also those of silences.
+    let compile: RegexCompiler
     private let indices: [String: Int]
 
     /// Everything that is wrong, root first; empty when a tree can be made.
@@ -48,6 +50,7 @@ public struct RouteTree: Sendable {
         if let mistake = builder.mistakes.first { throw mistake }
         nodes = builder.nodes
         receivers = builder.receivers
+        self.compile = compile
         indices = Dictionary(uniqueKeysWithValues: nodes.indices.map { (builder.nodes[$0].key, $0) })
     }
 
@@ -106,6 +109,18 @@ struct CompiledMatcher: Sendable {
         case regex(any RegexMatching)
     }
 
+    /// Nil when the pattern is none.
+    init?(_ matcher: Matcher, _ compile: RegexCompiler) {
+        name = matcher.name
+        isNegated = matcher.operation == .notEqual || matcher.operation == .doesNotMatch
+        if matcher.operation.isRegularExpression {
+            guard let regex = compile(matcher.value) else { return nil }
+            test = .regex(regex)
+        } else {
+            test = .equal(matcher.value)
+        }
+    }
+
     func matches(_ labels: [String: String]) -> Bool {
         let value = labels[name] ?? ""
         let holds =
@@ -143,7 +158,7 @@ private struct Builder {
         if let interval = route.repeatInterval, interval <= .zero { mistake(.intervalNotPositive("repeat_interval")) }
         var matchers: [CompiledMatcher] = []
         for matcher in route.matchers {
-            if let compiled = self.compiled(matcher) { matchers.append(compiled) } else { mistake(.pattern(matcher)) }
+            if let compiled = CompiledMatcher(matcher, compile) { matchers.append(compiled) } else { mistake(.pattern(matcher)) }
         }
         let node = RouteNode(
             key: uniqueKey(route, parent: parent), receiver: route.receiver ?? parent?.receiver ?? "",
@@ -158,14 +173,6 @@ private struct Builder {
             nodes[index].children.append(add(child, path: path + [place], parent: node))
         }
         return index
-    }
-
-    func compiled(_ matcher: Matcher) -> CompiledMatcher? {
-        let isNegated = matcher.operation == .notEqual || matcher.operation == .doesNotMatch
-        guard matcher.operation.isRegularExpression else {
-            return CompiledMatcher(name: matcher.name, isNegated: isNegated, test: .equal(matcher.value))
-        }
-        return compile(matcher.value).map { CompiledMatcher(name: matcher.name, isNegated: isNegated, test: .regex($0)) }
     }
 
     /// Siblings with the same matchers are told apart by a number, so that their groups stay apart.

@@ -5,6 +5,8 @@ public enum StateCollection: String, CaseIterable, Sendable {
     /// Groups of the notification pipeline with the intent under way (`NotificationGroupRecord`).
     case notificationGroups = "notification_groups"
     case silences
+    /// Who has taken an alert upon themselves (`Acknowledgement`), under the alert's id.
+    case acknowledgements
     /// Rule variables: `vars.<name>`.
     case variables
     /// Rule groups made through the API.

@@ -11,10 +11,7 @@ enum Names {
         "package", "return", "true", "var", "void", "while",
     ]
 
-    static func isIdentifier(_ text: String) -> Bool {
-        guard let first = text.utf8.first, !(48...57).contains(first) else { return false }
-        return text.utf8.allSatisfy { $0 == 95 || (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
-    }
+    static func isIdentifier(_ text: String) -> Bool { MatcherText.isLabelName(text) }
 
     /// Why a name cannot be given, if it cannot.
     static func refusal(_ name: String, of subject: String) -> String? {

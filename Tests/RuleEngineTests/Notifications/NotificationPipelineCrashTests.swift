@@ -36,7 +36,13 @@ private struct World {
     var crashes = 0
     var isCalm = false
 
-    init(tree: RouteTree, levels: Bool, seed: UInt64) {
+    var silences: [String: Document] = [:]
+    var acknowledgements: [String: Document] = [:]
+    /// Silences and acknowledgements come and go.
+    let isHushed: Bool
+
+    init(tree: RouteTree, levels: Bool, isHushed: Bool, seed: UInt64) {
+        self.isHushed = isHushed
         self.tree = tree
         chance = Chance(state: seed)
         pipeline = NotificationPipeline(routes: tree, settings: PipelineSettings(groupLimit: 3, occurrenceLimit: 2))
@@ -60,7 +66,9 @@ private struct World {
         #expect(records.count == storedGroups.count)
         for record in records { if let intent = record.intent { doubt(intent.body) } }
         now = now + 1_000_000
-        let effects = pipeline.restore(groups: records, alerts: Array(storedAlerts.values), at: now)
+        let effects = pipeline.restore(
+            groups: records, alerts: Array(storedAlerts.values), silences: silences.compactMap { Silence(id: $0.key, document: $0.value) },
+            acknowledgements: acknowledgements.compactMap { Acknowledgement(alert: $0.key, document: $0.value) }, at: now)
         checkBalance()
         carryOut(effects)
     }
@@ -76,13 +84,20 @@ private struct World {
     mutating func carryOut(_ effects: [PipelineEffect], with alert: AlertRecord? = nil) -> Bool {
         var isFirst = true
         for effect in effects {
-            guard case .store(let id, let record) = effect else { continue }
+            if effect.write == nil { continue }
             // The first write may carry an occurrence's own record with it.
             if !(isFirst && alert != nil), dies() { return false }
             isFirst = false
             if let alert { storedAlerts[alert.id] = alert }
-            storedGroups[id] = record?.document
+            switch effect {
+            case .store(let id, let record): storedGroups[id] = record?.document
+            case .silence(let id, let silence): silences[id] = silence?.document
+            case .acknowledgement(let alert, let acknowledgement): acknowledgements[alert] = acknowledgement?.document
+            case .schedule: break
+            }
         }
+        // Of an occurrence that is hidden nothing else is stored.
+        if isFirst, let alert { storedAlerts[alert.id] = alert }
         for message in effects.compactMap(\.message) {
             if dies() { return false }
             if case .delivery = message.kind {
@@ -110,6 +125,7 @@ private struct World {
             if let old = last.randomElement(using: &chance) {
                 #expect(pipeline.take(old, at: now) == [], "taken before")
             }
+        case 5 where isHushed: hush()
         case 5...8: runNext()
         default: now = now + Int64.random(in: 0...2_000_000_000, using: &chance)
         }
@@ -136,6 +152,28 @@ private struct World {
         if dies() { return }
         last.append(transition)
         carryOut(pipeline.take(transition, at: now))
+    }
+
+    /// Makes or ends a silence or an acknowledgement.
+    mutating func hush() {
+        let alert = alerts[Int.random(in: alerts.indices, using: &chance)].record
+        let end = now + Int64.random(in: 1...20_000_000_000, using: &chance)
+        switch Int.random(in: 0..<5, using: &chance) {
+        case 0, 1:
+            let matcher = chance.one(in: 2) ? Matcher("device", .equal, alert.device ?? "") : Matcher("site", .equal, "s0")
+            let begin = chance.one(in: 3) ? now + 3_000_000_000 : now
+            let silence = Silence(id: matcher.description, matchers: [matcher], startsAt: begin, endsAt: max(end, begin + 1), updatedAt: now)
+            carryOut(pipeline.silence(silence, at: now).effects)
+        case 2:
+            if let id = pipeline.silences.all.first?.id { carryOut(pipeline.expireSilence(id, at: now).effects) }
+        case 3: carryOut(pipeline.unacknowledge(alert: alert.id, at: now).effects)
+        default: carryOut(pipeline.acknowledge(alert: alert.id, by: "ann", until: chance.one(in: 2) ? end : nil, at: now).effects)
+        }
+    }
+
+    mutating func endHushes() {
+        for silence in pipeline.silences.all { carryOut(pipeline.expireSilence(silence.id, at: now).effects) }
+        for alert in pipeline.acknowledgements.keys.sorted() { carryOut(pipeline.unacknowledge(alert: alert, at: now).effects) }
     }
 
     mutating func occur() {
@@ -190,6 +228,7 @@ private struct World {
     /// Nothing fails any more: everything that is due within the next hour is done.
     mutating func calmDown() {
         isCalm = true
+        endHushes()
         let end = now + 3_600_000_000_000
         while let due = queue.values.map(\.dueAt).min(), due <= end {
             now = max(now, due)
@@ -236,11 +275,13 @@ extension AlertRecord {
             routes: [Route(matchers: [Matcher("severity", .equal, "critical")], receiver: "pager")]),
     ]
 
-    @Test(arguments: setups)
-    func `every firing alert is told, ends only where it was heard, one id has one content, and the counts balance`(setup: Setup) throws {
+    @Test(arguments: setups, [false, true])
+    func `every firing alert is told, ends only where it was heard, one id has one content, and the counts balance`(
+        setup: Setup, isHushed: Bool
+    ) throws {
         var crashes = 0, told = 0
         for seed in UInt64(0)..<25 {
-            var world = World(tree: try setup.tree(), levels: setup.levels, seed: seed)
+            var world = World(tree: try setup.tree(), levels: setup.levels, isHushed: isHushed, seed: seed)
             for _ in 0..<150 { world.step() }
             world.calmDown()
             crashes += world.crashes
@@ -287,11 +328,16 @@ extension AlertRecord {
                 }
             }
         }
-        if setup.groupBy == .all {
+        if setup.groupBy == .all, !world.isHushed {
             // Alone in its group and without levels and nodata, nothing makes an episode be told under a second id.
             for (key, ids) in firingIDs { #expect(ids.count == 1, "seed \(seed): \(key) under \(ids.count) ids") }
         }
-        #expect(occurrences == world.occurred, "seed \(seed): every occurrence is told")
+        if world.isHushed {
+            #expect(occurrences.isSubset(of: world.occurred), "seed \(seed)")
+        } else {
+            #expect(occurrences == world.occurred, "seed \(seed): every occurrence is told")
+        }
+        #expect(world.pipeline.acknowledgements.isEmpty && world.acknowledgements.isEmpty, "seed \(seed)")
         #expect(world.pipeline.groupCount == world.storedGroups.count, "seed \(seed)")
     }
 }

@@ -29,6 +29,9 @@ struct SampleAlert {
             device: device)
     }
 
+    /// Levels, mildest first.
+    static let levels = ["warning", "critical"]
+
     mutating func become(_ state: AlertState, level: String? = nil, at instant: Instant) -> AlertTransition {
         from = record.state
         if from == .inactive || from == .resolved {
@@ -41,6 +44,7 @@ struct SampleAlert {
         record.transition += 1
         record.state = state
         record.level = level
+        record.levelPlace = level.flatMap(Self.levels.firstIndex)
         record.changedAt = instant
         if state == .firing, record.firedAt == nil { record.firedAt = instant }
         if state == .resolved { record.resolvedAt = instant }
@@ -87,6 +91,8 @@ struct Bench {
     var pipeline: NotificationPipeline
     var records: [String: NotificationGroupRecord] = [:]
     var alerts: [String: AlertRecord] = [:]
+    var silences: [String: Document] = [:]
+    var acknowledgements: [String: Document] = [:]
     var queue: [String: ScheduledMessage] = [:]
     /// What the receiver got, in order.
     var delivered: [(id: String, document: Document)] = []
@@ -101,6 +107,8 @@ struct Bench {
         for effect in effects {
             switch effect {
             case .store(let id, let record): records[id] = record
+            case .silence(let id, let silence): silences[id] = silence?.document
+            case .acknowledgement(let alert, let acknowledgement): acknowledgements[alert] = acknowledgement?.document
             case .schedule(let message): queue[message.id] = message
             }
         }
@@ -142,7 +150,11 @@ struct Bench {
     /// A new process on the same store and scheduler.
     mutating func restart(_ tree: RouteTree, at now: Instant) {
         pipeline = NotificationPipeline(routes: tree, settings: pipeline.settings)
-        run(pipeline.restore(groups: Array(records.values), alerts: Array(alerts.values), at: now))
+        run(
+            pipeline.restore(
+                groups: Array(records.values), alerts: Array(alerts.values),
+                silences: silences.compactMap { Silence(id: $0.key, document: $0.value) },
+                acknowledgements: acknowledgements.compactMap { Acknowledgement(alert: $0.key, document: $0.value) }, at: now))
     }
 }
 

@@ -1,5 +1,5 @@
 /// How far the silence of a subject has been dealt with.
-struct Silence: BitwiseCopyable {
+struct SubjectSilence: BitwiseCopyable {
     /// The last deadline that was dealt with since the last beat, and its rule.
     var handledAt = Instant.distantPast
     var handledRule: Int32 = -1
