@@ -135,10 +135,16 @@ function alerts.list(wanted) end
 function alerts.raise(alert) end
 ---@param wanted { alertname?: string, labels?: table<string, string> }
 function alerts.resolve(wanted) end
----Not available in this version.
-function alerts.acknowledge() end
----Not available in this version.
-function alerts.silence() end
+---No reminders of an alert that fires, and nothing told of what is no worse, until it is over or the time is.
+---@param alert Alert|string an alert, or its id
+---@param options? { duration?: duration, comment?: string, by?: string }
+function alerts.acknowledge(alert, options) end
+---Hides alerts that agree with all matchers from receivers.
+---@param silence { matchers: string|string[]|table<string, string>, duration: duration, comment?: string, by?: string }
+---@return string id
+function alerts.silence(silence) end
+---@param id string
+function alerts.end_silence(id) end
 
 ---@class HTTPOptions
 ---@field headers? table<string, string>

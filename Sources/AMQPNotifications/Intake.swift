@@ -133,7 +133,8 @@ final class IntakeLoop {
             }
             try sendSettlements(connection)
             if isLast { return connection.close() }
-            try adjustReceivers(connection)
+            // While it waits for an answer the library reads what comes besides: the descriptor says nothing of that any more.
+            if try adjustReceivers(connection) { continue }
             if upSince.duration(to: .now) > .seconds(10) { delay.reset() }
             intake.doorbell.wait(alsoFor: connection.descriptor, atMost: connection.longestPause)
         }
@@ -169,16 +170,21 @@ final class IntakeLoop {
         return consumerTag
     }
 
-    /// Queues of receivers that are gone keep what they hold until the receiver is back.
-    private func adjustReceivers(_ connection: AMQPConnection) throws(AMQPFailure) {
+    /// Queues of receivers that are gone keep what they hold until the receiver is back. True when the broker was asked for something.
+    @discardableResult
+    private func adjustReceivers(_ connection: AMQPConnection) throws(AMQPFailure) -> Bool {
         let wanted = intake.state.withLock { $0.receivers }
+        var isChanged = false
         for (receiver, consumerTag) in channels where !wanted.contains(receiver) {
             channels[receiver] = nil
+            isChanged = true
             try connection.cancelConsumer(consumerTag)
         }
         for receiver in wanted where channels[receiver] == nil {
+            isChanged = true
             channels[receiver] = try consume(.channel(receiver: receiver), on: connection)
         }
+        return isChanged
     }
 
     private func pause(_ duration: Duration) {

@@ -54,7 +54,8 @@ final class PublisherLoop {
         let upSince = ContinuousClock.now
         while true {
             while let incoming = try connection.nextIncoming() { handle(incoming) }
-            try takeOrders(connection)
+            // While it waits for an answer the library reads confirms along: the descriptor says nothing of them any more.
+            if try takeOrders(connection) { continue }
             try publishBacklog(connection)
             if isIdle, publisher.state.withLock({ $0.isStopping && $0.orders.isEmpty }) { return connection.close() }
             try expectConfirms()
@@ -66,7 +67,8 @@ final class PublisherLoop {
 
     private var isIdle: Bool { backlogStart == backlog.count && window.openCount == 0 }
 
-    private func takeOrders(_ connection: AMQPConnection) throws(AMQPFailure) {
+    /// True when the broker was asked for something.
+    private func takeOrders(_ connection: AMQPConnection) throws(AMQPFailure) -> Bool {
         let orders = publisher.state.withLock { state in
             defer { state.orders = [] }
             return state.orders
@@ -78,7 +80,7 @@ final class PublisherLoop {
             case .declareReceivers(let reply): declarations.append(reply)
             }
         }
-        guard !declarations.isEmpty else { return }
+        guard !declarations.isEmpty else { return false }
         do {
             try declareReceivers(on: connection)
         } catch {
@@ -86,6 +88,7 @@ final class PublisherLoop {
             throw error
         }
         for reply in declarations { reply(nil) }
+        return true
     }
 
     private func enqueue(_ publications: [Publication], _ reply: Publisher.Reply?) {

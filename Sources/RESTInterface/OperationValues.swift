@@ -115,14 +115,18 @@ public struct AlertFilter: Sendable, Equatable {
 
     public var states: Set<AlertState>
     public var labels: [Label]
+    /// The alert's id, when only one is asked for.
+    public var id: String?
 
-    public init(states: Set<AlertState> = [], labels: [Label] = []) {
+    public init(states: Set<AlertState> = [], labels: [Label] = [], id: String? = nil) {
         self.states = states
         self.labels = labels
+        self.id = id
     }
 
     public func matches(_ alert: AlertRecord) -> Bool {
         guard alert.state != .inactive, states.isEmpty || states.contains(alert.state) else { return false }
+        if let id, !id.utf8.elementsEqual(alert.id.utf8) { return false }
         // Bytes decide, as everywhere with labels; String's == would take canonically equivalent texts for the same.
         return labels.allSatisfy { label in alert.labels[label.name].map { $0.utf8.elementsEqual(label.value.utf8) } ?? false }
     }

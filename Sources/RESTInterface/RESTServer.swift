@@ -44,7 +44,8 @@ public struct RESTServer: Service, CustomStringConvertible {
             HealthRoutes(operations: operations).routes + RuleRoutes(operations: operations).routes
             + AutomationRoutes(operations: operations).routes
             + GroupRoutes(operations: operations).routes
-            + AlertRoutes(operations: operations).routes + DeviceRoutes(operations: operations, turns: turns).routes
+            + AlertRoutes(operations: operations).routes + AcknowledgementRoutes(operations: operations).routes
+            + SilenceRoutes(operations: operations).routes + DeviceRoutes(operations: operations, turns: turns).routes
             + ProfileRoutes(operations: operations, turns: turns).routes + VariableRoutes(operations: operations).routes
             + ReloadRoute(operations: operations).routes
         return APIResponder(table: RouteTable(routes: routes), logger: logger)

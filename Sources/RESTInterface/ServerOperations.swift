@@ -41,6 +41,20 @@ public protocol ServerOperations: Sendable {
     /// the alerts are, so that a question for few of many does not copy all.
     func alerts(matching filter: AlertFilter) async -> [AlertRecord]
 
+    // MARK: Silences and acknowledgements
+
+    /// What keeps alerts from being told, now.
+    func hushes() async -> AlertHushes
+    /// Makes a silence, or puts another in its place; one without an id (an empty text) gets one here.
+    func put(_ silence: Silence) async throws(StoreFailure) -> Result<Silence, SilenceMistake>
+    /// Ends a silence, which stays readable for some days; false when there is none of this id.
+    func expireSilence(id: String) async throws(StoreFailure) -> Bool
+    /// - Parameter until: nil: until the alert is over.
+    func acknowledge(alert id: String, by: String, comment: String, until: Instant?) async throws(StoreFailure)
+        -> Result<Acknowledgement, AcknowledgementMistake>
+    /// Takes an acknowledgement back; false when there is none.
+    func unacknowledge(alert id: String) async throws(StoreFailure) -> Bool
+
     // MARK: Devices, profiles, variables
 
     func devices() async throws(StoreFailure) -> [DeviceRecord]

@@ -1,5 +1,7 @@
+import EmbeddedState
 import Foundation
 import Glibc
+import MongoState
 import RuleEngine
 import Synchronization
 import Testing
@@ -122,6 +124,12 @@ final class ServerBench: Sendable {
         guard let process = child.withLock({ $0.take() }) else { return }
         Glibc.kill(process.id, SIGKILL)
         _ = await process.ended()
+    }
+
+    /// Changes what is stored while the server is down.
+    func changeStore(_ body: (any StateStore) async throws -> Void) async throws {
+        if let mongo { return try await body(MongoStateStore(mongo.connection)) }
+        try await body(EmbeddedStateStore(EmbeddedDatabase(folder: folder.path("data"))))
     }
 
     func signal(_ number: Int32) { if let process = child.withLock({ $0 }) { Glibc.kill(process.id, number) } }

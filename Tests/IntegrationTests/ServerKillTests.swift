@@ -86,6 +86,30 @@ extension ServerTests {
         }
 
         @Test(arguments: Backing.available)
+        func `after a start with the wall clock behind what is stored, notifications are not late`(_ backing: Backing) async throws {
+            try await ServerBench.with(backing, rules: Self.rules) { server in
+                try await server.send("w1", #"{"temperature": 5}"#)
+                _ = try #require(await server.webhook.first("firing", "TooWarm", device: "w1"))
+                _ = try #require(await server.webhook.first("firing", "WarmForLong", device: "w1"))
+                #expect(await server.stop() == 0)
+                // What was stored comes from an hour ahead: the clock was set back since.
+                try await server.changeStore { store in
+                    let alerts = try await store.documents(in: .alerts).compactMap { stored -> StateWrite? in
+                        guard var alert = AlertRecord(document: stored.document) else { return nil }
+                        alert.changedAt = alert.changedAt + 3_600_000_000_000
+                        return StateWrite(.alerts, id: stored.id, alert.document)
+                    }
+                    #expect(alerts.count == 2)
+                    try await store.commit(alerts)
+                }
+                try await server.start()
+                try await server.send("w2", #"{"temperature": 5}"#)
+                _ = try #require(await server.webhook.first("firing", "TooWarm", device: "w2"))
+                _ = try #require(await server.webhook.first("firing", "WarmForLong", device: "w2"))
+            }
+        }
+
+        @Test(arguments: Backing.available)
         func `SIGTERM with work under way ends it within five seconds with status 0, and nothing is lost`(_ backing: Backing) async throws {
             try await ServerBench.with(backing, rules: Self.rules) { server in
                 let names = (0..<400).map { "s\($0)" }

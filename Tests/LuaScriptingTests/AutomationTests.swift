@@ -36,6 +36,11 @@ final class Stage {
             lines.append("\(second) raise \(parts.joined(separator: " "))")
         case .resolve(let selection):
             lines.append("\(second) resolve \(selection.alertname ?? "-") \(Document(selection.labels).json)")
+        case .hush(.acknowledge(let alert, let by, let comment, _)): lines.append("\(second) acknowledge \(alert) \(by) \(comment)")
+        case .hush(.silence(let silence)):
+            let matchers = silence.matchers.map(\.description).joined(separator: ",")
+            lines.append("\(second) silence \(matchers) \((silence.endsAt - silence.startsAt) / 1_000_000_000) \(silence.comment)")
+        case .hush(.endSilence(let id)): lines.append("\(second) end_silence \(id)")
         case .request(_, .query): break
         case .store(let id, let document): lines.append("\(second) store \(id) \(document?.json ?? "-")")
         case .subscriptionsChanged: break

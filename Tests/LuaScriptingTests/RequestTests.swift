@@ -25,6 +25,7 @@ import Testing
                     out.append(parts.joined(separator: " "))
                 case .resolve(let selection):
                     out.append("resolve \(selection.automation) \(selection.alertname ?? "-") \(Document(selection.labels).json)")
+                case .hush(let request): out.append(describe(request))
                 case .fault(let fault): out.append("fault \(fault.message)")
                 case .request(let number, let request):
                     asked.append(describe(request))
@@ -34,6 +35,16 @@ import Testing
             }
         }
         return (asked, out)
+    }
+
+    private static func describe(_ request: HushRequest) -> String {
+        switch request {
+        case .acknowledge(let alert, let by, let comment, let until):
+            "acknowledge \(alert) by \(by) \(comment) until \(until.map(\.description) ?? "-")"
+        case .silence(let silence):
+            "silence \(silence.id) \(silence.matchers.map(\.description)) until \(silence.endsAt) by \(silence.createdBy) \(silence.comment)"
+        case .endSilence(let id): "end \(id)"
+        }
     }
 
     private static func describe(_ request: ScriptRequest) -> String {
@@ -47,6 +58,24 @@ import Testing
                 "write \(point.measurement) \(Document(point.tags).json) \(Document.object(point.fields).json) \(point.at.nanoseconds / 1_000_000)"
         case .setConfig(let device, let patch): return "config \(device) \(patch.json)"
         }
+    }
+
+    @Test func `alerts are acknowledged and silenced, by the name of the automation unless another is given`() {
+        let (_, out) = Self.run(
+            """
+            alerts.acknowledge({ id = "i1" }, { comment = "known", duration = "30m" })
+            alerts.acknowledge("i2", { by = "ann" })
+            local id = alerts.silence { matchers = { site = "oslo", device = 7 }, duration = 90 }
+            alerts.silence { matchers = { 'site=~"a|b"', "severity != critical" }, duration = "2h", comment = "works" }
+            alerts.end_silence(id)
+            """)
+        #expect(
+            out == [
+                "acknowledge i1 by a known until 1970-01-01T00:30:05.000Z", "acknowledge i2 by ann  until -",
+                #"silence a-5000000000-1 ["device=\"7\"", "site=\"oslo\""] until 1970-01-01T00:01:35.000Z by a "#,
+                #"silence a-5000000000-2 ["site=~\"a|b\"", "severity!=\"critical\""] until 1970-01-01T02:00:05.000Z by a works"#,
+                "end a-5000000000-1",
+            ])
     }
 
     @Test func `http.get gives status, headers and body, and a failure is nil and a message`() {
@@ -109,8 +138,16 @@ import Testing
             "alerts.raise: 'labels' cannot hold 'severity': it is given beside them"
         ),
         ("alerts.resolve { name = 'A' }", "alerts.resolve: there is no 'name': there are alertname and labels"),
-        ("alerts.silence {}", "alerts.silence: is not available in this version: there are no silences and acknowledgements yet"),
-        ("alerts.acknowledge {}", "alerts.acknowledge: is not available in this version: there are no silences and acknowledgements yet"),
+        ("alerts.silence {}", "alerts.silence: wants 'duration', as in '2h'"),
+        ("alerts.silence { duration = '1h' }", "alerts.silence: 'matchers' must be texts such as 'site=\"oslo\"', or a table of labels and values"),
+        ("alerts.silence { duration = '1h', matchers = {} }", "alerts.silence: 'matchers' must be texts such as 'site=\"oslo\"', or a table of labels and values"),
+        ("alerts.silence { duration = '1h', matchers = { 'a' } }", "alerts.silence: a matcher needs one of = != =~ !~ after the label's name: 'a'"),
+        ("alerts.silence { duration = 'x', matchers = { a = 'b' } }", "alerts.silence: 'duration' must be a duration, as '2h', or seconds"),
+        ("alerts.silence { ends = '2h' }", "alerts.silence: there is no 'ends': there are matchers, duration, comment, by"),
+        ("alerts.acknowledge {}", "alerts.acknowledge: wants an alert or its id first"),
+        ("alerts.acknowledge('x', { comment = 5 })", "alerts.acknowledge: 'comment' must be a text"),
+        ("alerts.acknowledge('x', 5)", "alerts.acknowledge: wants a table of options: duration, comment, by"),
+        ("alerts.end_silence()", "alerts.end_silence: wants the id that alerts.silence gave"),
     ])
     func `wrong arguments are an error that says what is right`(_ body: String, _ message: String) {
         let (asked, out) = Self.run(body)

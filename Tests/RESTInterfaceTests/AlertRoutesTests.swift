@@ -29,7 +29,7 @@ import Testing
                         "id": "id-f1", "rule": ["group": "cold", "name": "TooWarm"], "labels": ["device": "f1"],
                         "annotations": ["summary": "warm"], "state": "resolved", "level": "high", "value": 7.5,
                         "activeAt": "2023-11-14T22:13:20.000Z", "firedAt": "2023-11-14T22:13:21.000Z",
-                        "resolvedAt": "2023-11-14T22:13:22.000Z", "shadow": false,
+                        "resolvedAt": "2023-11-14T22:13:22.000Z", "shadow": false, "silencedBy": [], "acknowledged": .null,
                     ]
                 ], "next": .null,
             ])

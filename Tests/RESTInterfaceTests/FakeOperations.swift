@@ -71,6 +71,38 @@ actor FakeOperations: ServerOperations {
 
     func alerts(matching filter: AlertFilter) -> [AlertRecord] { alertRecords.filter(filter.matches) }
 
+    /// Silences and acknowledgements are kept by a real pipeline, in which every alert of `alertRecords` fires that says so.
+    private var pipeline: NotificationPipeline = {
+        let configuration = NotificationConfiguration(route: Route(receiver: "hook"), receivers: [Receiver(name: "hook", channels: [])])
+        guard let routes = try? RouteTree(configuration, compile: { $0.contains("(") ? nil : Everything() }) else { fatalError("no routes") }
+        return NotificationPipeline(routes: routes)
+    }()
+    private struct Everything: RegexMatching { func matchesWhole(_ text: String) -> Bool { true } }
+    var now = Instant(milliseconds: 1_700_000_000_000)
+
+    func hushes() -> AlertHushes { pipeline.hushes(at: now) }
+    func put(_ silence: Silence) async throws(StoreFailure) -> Result<Silence, SilenceMistake> {
+        try await reachStore()
+        var silence = silence
+        if silence.id.isEmpty { silence.id = "silence-\(pipeline.hushes(at: now).silences.all.count + 1)" }
+        return pipeline.silence(silence, at: now).mistake.map { .failure($0) } ?? .success(silence)
+    }
+    func expireSilence(id: String) async throws(StoreFailure) -> Bool {
+        try await reachStore()
+        return pipeline.expireSilence(id, at: now).silence != nil
+    }
+    func acknowledge(alert id: String, by: String, comment: String, until: Instant?) async throws(StoreFailure)
+        -> Result<Acknowledgement, AcknowledgementMistake>
+    {
+        try await reachStore()
+        for alert in alertRecords { _ = pipeline.take(AlertTransition(from: .inactive, alert: alert), at: now) }
+        return pipeline.acknowledge(alert: id, by: by, comment: comment, until: until, at: now).result
+    }
+    func unacknowledge(alert id: String) async throws(StoreFailure) -> Bool {
+        try await reachStore()
+        return pipeline.unacknowledge(alert: id, at: now).wasThere
+    }
+
     func devices() async throws(StoreFailure) -> [DeviceRecord] {
         try await reachStore()
         return Array(deviceRecords.values)

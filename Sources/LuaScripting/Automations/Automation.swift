@@ -50,6 +50,8 @@ final class Automation {
     // Outputs and calls, counted against their limits.
     var outputs = 0.0
     var outputsAt = Instant.distantPast
+    /// Silences that it made, so that no two have one id.
+    var silences = 0
     var callsAt = Instant.distantPast
     var calls = 0
     // State.

@@ -28,12 +28,61 @@ extension AutomationRuntime {
                 return .nothing
             } catch { return .raise(error.message) }
         }
-        // Silences and acknowledgements are no part of the notification pipeline yet: half of one would let an alert be missed.
-        for name in ["acknowledge", "silence"] {
-            define(automation, "alerts.\(name)") { _, _, _ in
-                .raise("is not available in this version: there are no silences and acknowledgements yet")
+        define(automation, "alerts.acknowledge") { runtime, automation, call in
+            runtime.hush(automation) { () throws(ArgumentMistake) in
+                guard let id = call[0].text ?? call[0]["id"]?.text, !id.isEmpty else { throw ArgumentMistake("wants an alert or its id first") }
+                let options = try HushOptions(call[1], of: automation, others: [], at: runtime.now)
+                return (.acknowledge(alert: id, by: options.by, comment: options.comment, until: options.end), .nothing)
             }
         }
+        define(automation, "alerts.silence") { runtime, automation, call in
+            runtime.hush(automation) { () throws(ArgumentMistake) in
+                let options = try HushOptions(call[0], of: automation, others: ["matchers"], at: runtime.now)
+                guard let end = options.end else { throw ArgumentMistake("wants 'duration', as in '2h'") }
+                automation.silences += 1
+                let id = "\(automation.name)-\(runtime.now.nanoseconds)-\(automation.silences)"
+                let silence = Silence(
+                    id: id, matchers: try Self.matchers(call[0]["matchers"]), startsAt: runtime.now, endsAt: end, createdBy: options.by,
+                    comment: options.comment, updatedAt: runtime.now)
+                return (.silence(silence), .value(.string(id)))
+            }
+        }
+        define(automation, "alerts.end_silence") { runtime, automation, call in
+            runtime.hush(automation) { () throws(ArgumentMistake) in
+                guard let id = call[0].text, !id.isEmpty else { throw ArgumentMistake("wants the id that alerts.silence gave") }
+                return (.endSilence(id: id), .nothing)
+            }
+        }
+    }
+
+    private func hush(
+        _ automation: Automation, _ read: () throws(ArgumentMistake) -> (HushRequest, LuaAnswer)
+    ) -> LuaAnswer {
+        do throws(ArgumentMistake) {
+            let (request, answer) = try read()
+            if let over = overOutput(automation) { return over }
+            emit(automation, .hush(request))
+            return answer
+        } catch { return .raise(error.message) }
+    }
+
+    /// Texts as in `notifications.yaml`, or a table of labels and their values.
+    private static func matchers(_ value: LuaValue?) throws(ArgumentMistake) -> [Matcher] {
+        let wanted = "'matchers' must be texts such as 'site=\"oslo\"', or a table of labels and values"
+        var found: [Matcher] = []
+        if let members = value?.members, !members.isEmpty {
+            for member in members {
+                guard MatcherText.isLabelName(member.name), let text = member.value.plainText else { throw ArgumentMistake(wanted) }
+                found.append(Matcher(member.name, .equal, text))
+            }
+        } else {
+            for element in value?.elements ?? value.map({ [$0] }) ?? [] {
+                guard let text = element.text else { throw ArgumentMistake(wanted) }
+                do { found += try MatcherText.parse(text).map(\.0) } catch { throw ArgumentMistake("\(error.message): '\(text)'") }
+            }
+        }
+        guard !found.isEmpty else { throw ArgumentMistake(wanted) }
+        return found
     }
 
     private static func alert(_ wanted: LuaValue, of automation: Automation) throws(ArgumentMistake) -> ScriptAlert {
@@ -90,4 +139,31 @@ extension AutomationRuntime {
         }
         return labels
     }
+}
+
+/// What acknowledgements and silences have in common.
+private struct HushOptions {
+    var by: String
+    var comment = ""
+    /// Nil: no duration was given.
+    var end: Instant?
+
+    init(_ wanted: LuaValue, of automation: Automation, others: [String], at now: Instant) throws(ArgumentMistake) {
+        by = automation.name
+        if wanted == .none || wanted == .null { return }
+        guard let members = wanted.members else { throw ArgumentMistake("wants a table of options: \((others + Self.names).joined(separator: ", "))") }
+        for member in members where !others.contains(member.name) {
+            switch member.name {
+            case "by", "comment":
+                guard let text = member.value.text else { throw ArgumentMistake("'\(member.name)' must be a text") }
+                if member.name == "by" { by = text } else { comment = text }
+            case "duration":
+                guard let nanoseconds = member.value.nanoseconds else { throw ArgumentMistake("'duration' must be a duration, as '2h', or seconds") }
+                end = now + nanoseconds
+            default: throw ArgumentMistake("there is no '\(member.name)': there are \((others + Self.names).joined(separator: ", "))")
+            }
+        }
+    }
+
+    private static let names = ["duration", "comment", "by"]
 }

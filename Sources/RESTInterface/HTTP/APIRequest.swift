@@ -43,8 +43,11 @@ struct APIRequest: Sendable {
 
 extension Document {
     /// Throws unless this is an object with no members but these.
-    func requireObject(of known: [String]) throws(Problem) {
-        guard let members else { throw .invalid("the body must be a JSON object") }
+    func requireObject(of known: [String]) throws(Problem) { try requireMembers(of: known, in: "the body") }
+
+    /// The same for a part of the body, by its name.
+    func requireMembers(of known: [String], in subject: String) throws(Problem) {
+        guard let members else { throw .invalid("\(subject) must be a JSON object") }
         let unknown = members.map(\.name).filter { !known.contains($0) }
         guard let first = unknown.first else { return }
         let names = unknown.map { "'\($0.prefix(100))'" }.joined(separator: ", ")
@@ -57,6 +60,44 @@ extension Document {
         guard let value = self[name] else { return .emptyObject }
         guard value.members != nil else { throw .invalid("'\(name)' must be an object") }
         return value
+    }
+
+    /// The member as a text; an empty one when there is none.
+    func text(_ name: String) throws(Problem) -> String {
+        switch self[name] {
+        case nil, .null: return ""
+        case .string(let text): return text
+        default: throw .invalid("'\(name)' must be a string")
+        }
+    }
+
+    func flag(_ name: String, default value: Bool) throws(Problem) -> Bool {
+        guard let member = self[name] else { return value }
+        guard let flag = member.bool else { throw .invalid("'\(name)' must be true or false") }
+        return flag
+    }
+
+    /// The member as an instant of RFC 3339; nil when there is none.
+    func instant(_ name: String) throws(Problem) -> Instant? {
+        guard let member = self[name], member != .null else { return nil }
+        guard let instant = member.string.flatMap({ Instant(rfc3339: $0) }) else {
+            throw .invalid("'\(name)' must be an instant of RFC 3339, as 2026-01-31T20:00:00Z")
+        }
+        return instant
+    }
+
+    /// An end that is given as an instant under `name`, or as a `duration` from `start`.
+    func end(_ name: String, from start: Instant) throws(Problem) -> Instant {
+        switch (try instant(name), self["duration"]) {
+        case (let end?, nil): return end
+        case (nil, let text?):
+            guard let duration = text.string.flatMap({ Duration(ruleText: $0) }), duration > .zero else {
+                throw .invalid("'duration' must be a duration such as 2h or 1h30m")
+            }
+            return start + duration.inNanoseconds
+        case (nil, nil): throw .invalid("'\(name)' or 'duration' is missing")
+        case (_?, _?): throw .invalid("'\(name)' and 'duration' say the same: give one of them")
+        }
     }
 
     /// A body may repeat the name that stands in the path, and no other.

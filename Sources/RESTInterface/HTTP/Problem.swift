@@ -11,6 +11,7 @@ struct Problem: Error, Sendable, Equatable {
         case notFound = "not-found"
         case methodNotAllowed = "method-not-allowed"
         case readOnly = "read-only"
+        case conflict
         case tooLarge = "too-large"
         case unsupportedMediaType = "unsupported-media-type"
         case misdirected = "misdirected"
@@ -24,7 +25,7 @@ struct Problem: Error, Sendable, Equatable {
             case .crossOrigin: 403
             case .notFound: 404
             case .methodNotAllowed: 405
-            case .readOnly: 409
+            case .readOnly, .conflict: 409
             case .tooLarge: 413
             case .unsupportedMediaType: 415
             case .misdirected: 421
@@ -42,6 +43,7 @@ struct Problem: Error, Sendable, Equatable {
             case .notFound: "Not found"
             case .methodNotAllowed: "Method not allowed"
             case .readOnly: "Read-only"
+            case .conflict: "Not possible now"
             case .tooLarge: "Body too large"
             case .unsupportedMediaType: "Unsupported media type"
             case .misdirected: "Host not served here"

@@ -45,7 +45,10 @@ struct Route: Sendable {
         }
         static func patch(_ handle: @escaping Handler) -> Method { Method(method: .patch, query: [], body: .mergePatch, handle: handle) }
         static func delete(_ handle: @escaping Handler) -> Method { Method(method: .delete, query: [], body: .ignored, handle: handle) }
-        static func post(_ handle: @escaping Handler) -> Method { Method(method: .post, query: [], body: .ignored, handle: handle) }
+        static func post(_ handle: @escaping Handler) -> Method { post(.ignored, handle) }
+        static func post(_ body: Body, _ handle: @escaping Handler) -> Method {
+            Method(method: .post, query: [], body: body, handle: handle)
+        }
     }
 
     enum Part: Sendable, Equatable {

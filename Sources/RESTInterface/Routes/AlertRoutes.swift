@@ -11,7 +11,8 @@ struct AlertRoutes: Sendable {
         let filter = try AlertFilter(request.query)
         // The filter holds for the answer, whatever the operations gave.
         let alerts = await operations.alerts(matching: filter).filter(filter.matches)
-        return .json(page.document(of: alerts, at: AlertPosition.init, as: \.item))
+        let hushes = await operations.hushes()
+        return .json(page.document(of: alerts, at: AlertPosition.init, as: { $0.item(hushes) }))
     }
 }
 
@@ -66,11 +67,13 @@ struct AlertPosition: ListPosition {
 
 extension AlertRecord {
     /// The form of the API, which is not the stored one.
-    var item: Document {
+    func item(_ hushes: AlertHushes) -> Document {
         [
             "id": .string(id), "rule": ["group": .string(rule.group), "name": .string(rule.alert)], "labels": Document(labels),
             "annotations": Document(annotations), "state": .string(state.rawValue), "level": Document(level), "value": value,
             "activeAt": .instant(activeAt), "firedAt": Document(firedAt), "resolvedAt": Document(resolvedAt), "shadow": .bool(isShadow),
+            "silencedBy": .array(hushes.silences(hiding: self).map(Document.string)),
+            "acknowledged": hushes.acknowledgement(of: self)?.item ?? .null,
         ]
     }
 }

@@ -18,6 +18,11 @@ public struct ClockAnchor: Sendable {
         return last
     }
 
+    /// Goes on from `floor` where that is ahead.
+    public mutating func raise(to floor: Instant, elapsed: Int64) {
+        anchor = anchor + max(0, floor - now(elapsed: elapsed))
+    }
+
     /// Follows the wall clock where it is ahead. Where it is behind, engine time goes on, until wall time has caught up. Returns the nanoseconds of a jump that is more than an adjustment,
     /// else 0.
     public mutating func compare(wall: Instant, elapsed: Int64) -> Int64 {

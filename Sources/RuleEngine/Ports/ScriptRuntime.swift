@@ -41,6 +41,8 @@ public struct ScriptEffect: Sendable {
         case raise(ScriptAlert)
         /// End those of the script's own that agree.
         case resolve(ScriptAlertSelection)
+        /// Acknowledge an alert, make or end a silence.
+        case hush(HushRequest)
         /// The script waits for the answer under this number.
         case request(Int64, ScriptRequest)
         /// Keep a document (nil: remove it) under an id of the collection `scripts`.

@@ -125,6 +125,10 @@ private struct TestRun {
             let place = fault.file.isEmpty ? "" : "\(fault.file):\(fault.line): "
             result.failures.append(.init(location: test.location, message: "a script failed: \(place)\(fault.message)\n"))
         }
+        for (at, automation, reason) in scripts?.refusals ?? [] {
+            let message = "'\(automation)' wanted something of alerts that was refused at \(Duration.nanoseconds(at - test.start).ruleText): \(reason)\n"
+            result.failures.append(.init(location: test.location, message: message))
+        }
         for (at, automation, request) in scripts?.unanswered ?? [] {
             result.failures.append(
                 .init(location: test.location, message: judge.complaint(of: automation, request, at: at, start: test.start)))
@@ -157,6 +161,7 @@ private struct TestRun {
             for change in changes { engine.apply(change, at: instant) }
             collect()
         }
+        scripts.takeHushes(at: instant) { delivery.take($0, at: instant) }
     }
 
     /// Everything up to an instant: changes before readings, readings in the order of the file.

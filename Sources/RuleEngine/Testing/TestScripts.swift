@@ -13,6 +13,9 @@ final class TestScripts {
     private(set) var unanswered: [(at: Instant, automation: String, request: ScriptRequest)] = []
     /// What scripts have changed, for the engine to take.
     private var changes: [EngineInput] = []
+    private var hushes: [(automation: String, request: HushRequest)] = []
+    /// Why silences and acknowledgements that scripts wanted were not taken.
+    private(set) var refusals: [(at: Instant, automation: String, reason: String)] = []
     private let outside: TestOutside
     private var count = 0
 
@@ -72,6 +75,14 @@ final class TestScripts {
         return changes
     }
 
+    /// Hands silences and acknowledgements that were wanted since it was last called to `carryOut`, which says why one is not taken.
+    func takeHushes(at instant: Instant, _ carryOut: (HushRequest) -> String?) {
+        for (automation, request) in hushes {
+            if let reason = carryOut(request) { refusals.append((instant, automation, reason)) }
+        }
+        hushes = []
+    }
+
     /// Requests are answered at once, which may cause more.
     private func settle(at instant: Instant) {
         while case let effects = runtime.takeEffects(), !effects.isEmpty {
@@ -91,6 +102,7 @@ final class TestScripts {
         case .resolve(let selection): changes.append(.resolve(selection))
         case .request(let number, let request):
             runtime.apply(.answer(request: number, answer(request, of: effect.automation, at: instant)), at: instant)
+        case .hush(let request): hushes.append((effect.automation, request))
         case .fault(let fault): faults.append(fault)
         case .log, .store, .subscriptionsChanged: break
         }

@@ -21,6 +21,14 @@ struct VirtualDelivery {
 
     mutating func take(_ transitions: [AlertTransition], at now: Instant) { carryOut(pipeline.take(transitions, at: now), at: now) }
 
+    /// Why a silence or an acknowledgement is not taken; nil when it is.
+    mutating func take(_ request: HushRequest, at now: Instant) -> String? {
+        run(until: now, inclusive: false)
+        let (refusal, effects) = pipeline.take(request, at: now)
+        carryOut(effects, at: now)
+        return refusal
+    }
+
     /// Runs what is due before `instant`, or also at it.
     mutating func run(until instant: Instant, inclusive: Bool) {
         while let next = waiting.last, inclusive ? next.message.dueAt <= instant : next.message.dueAt < instant {

@@ -98,6 +98,7 @@ extension ScriptEffect.Kind {
             )
         case .resolve(let selection):
             return ("resolve", ["alertname": Document(selection.alertname), "labels": Document(selection.labels)])
+        case .hush(let request): return request.shown
         case .fault(let fault):
             return (
                 "error",
@@ -107,6 +108,27 @@ extension ScriptEffect.Kind {
                 ]
             )
         case .store, .subscriptionsChanged: return nil
+        }
+    }
+}
+
+extension HushRequest {
+    fileprivate var shown: (name: String, content: Document) {
+        switch self {
+        case .acknowledge(let alert, let by, let comment, let until):
+            (
+                "acknowledge",
+                ["alert": .string(alert), "by": .string(by), "comment": .string(comment), "until": Document(until)]
+            )
+        case .silence(let silence):
+            (
+                "silence",
+                [
+                    "id": .string(silence.id), "matchers": .array(silence.matchers.map { .string($0.description) }),
+                    "endsAt": .instant(silence.endsAt), "by": .string(silence.createdBy), "comment": .string(silence.comment),
+                ]
+            )
+        case .endSilence(let id): ("end_silence", ["id": .string(id)])
         }
     }
 }

@@ -2,13 +2,16 @@ import Foundation
 import RuleEngine
 import Synchronization
 
-/// Engine time: the monotonic clock anchored to wall time at start. It never goes back, whatever is done to the wall clock.
+/// Engine time: the monotonic clock anchored to wall time at start. It never goes back, whatever is done to the wall clock. A server has one: what the engine decides for an
+/// instant must not be in the scheduler's future.
 final class EngineClock: Sendable {
     private let start = ContinuousClock.now
     private let anchor: Mutex<ClockAnchor>
 
-    /// - Parameter floor: the last instant that journal or store know of; the clock begins at it when wall time is behind.
-    init(floor: Instant = .distantPast) { anchor = Mutex(ClockAnchor(wall: .wallClock, floor: floor)) }
+    init() { anchor = Mutex(ClockAnchor(wall: .wallClock, floor: .distantPast)) }
+
+    /// Goes on from the last instant that journal or store know of, where wall time is behind it.
+    func raise(to floor: Instant) { anchor.withLock { $0.raise(to: floor, elapsed: elapsed) } }
 
     private var elapsed: Int64 { start.duration(to: .now).inNanoseconds }
 

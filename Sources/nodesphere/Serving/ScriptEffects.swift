@@ -54,7 +54,7 @@ final class ScriptEffects: Sendable {
                 logger.log(level: Logger.Level(rawValue: level) ?? .info, "\(message)", metadata: ["automation": "\(effect.automation)"])
             case .fault(let fault): log(fault, effect.automation)
             case .subscriptionsChanged: break
-            case .publish, .notify, .request, .raise, .resolve: others.append(effect)
+            case .publish, .notify, .request, .raise, .resolve, .hush: others.append(effect)
             }
         }
         let isFree = unstored.withLock { unstored in
@@ -104,6 +104,7 @@ final class ScriptEffects: Sendable {
                 case .request(let number, .setConfig(let device, let patch)): answer(number, await setConfig(device, patch, follow))
                 case .raise(let alert): raise(alert, host)
                 case .resolve(let selection): host.apply(.resolve(selection))
+                case .hush(let request): hush(effect, request, host)
                 case .request(let number, let request): tasks.addTask { answer(number, await self.reachOut(request)) }
                 default: break
                 }
@@ -135,6 +136,11 @@ final class ScriptEffects: Sendable {
         logger.error(
             "an alert of a script was refused: \(ScriptAlert.most) of them fire already, as many as may",
             metadata: ["automation": "\(alert.automation)", "alert": "\(alert.alertname)"])
+    }
+
+    private func hush(_ effect: ScriptEffect, _ request: HushRequest, _ host: EngineHost) {
+        guard let refusal = host.withPipeline({ pipeline, now in pipeline.take(request, at: now) }) else { return }
+        logger.warning("what a script wanted of alerts was refused: \(refusal)", metadata: ["automation": "\(effect.automation)"])
     }
 
     /// Requests to others, many at once.

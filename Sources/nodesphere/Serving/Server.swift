@@ -41,8 +41,8 @@ struct Server {
         let address = try address()
         let mqtt = try mqttConfiguration()
         let dataPath = configuration.text("data.path")
-        let schedulerClock = EngineClock()
-        let foundations = try foundations(dataPath, clock: schedulerClock)
+        let clock = EngineClock()
+        let foundations = try foundations(dataPath, clock: clock)
         let http = HTTPClient()
         let publisher = MQTTMessagePublisher(mqtt, logger: logger)
         let plugins = try plugins(http: http, publisher: publisher)
@@ -54,7 +54,7 @@ struct Server {
         let recorder = try recorder(influx, dataPath)
         let state = ServerState(
             store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history,
-            recorder: recorder)
+            recorder: recorder, clock: clock)
         let rest = RESTServer(address: address, operations: state, logger: logger) { [logger] bound in
             logger.notice("HTTP interface at http://\(bound)")
         }
@@ -64,8 +64,7 @@ struct Server {
             configuration: configuration, logger: logger, reader: reader, mqtt: mqtt, http: http, publisher: publisher, dataPath: dataPath,
             store: foundations.store, directory: foundations.directory, scheduler: foundations.scheduler, history: history,
             influx: influx.map { InfluxAccess($0) }, recorder: recorder, events: events,
-            state: state,
-            isRepairing: isRepairing)
+            state: state, clock: clock, isRepairing: isRepairing)
         // Services are stopped in reverse order: the core first, then HTTP, so that health can be asked to the end.
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(

@@ -34,6 +34,7 @@ struct ServerCore: Service {
     /// Nil without RabbitMQ.
     let events: EventFeed?
     let state: ServerState
+    let clock: EngineClock
     let isRepairing: Bool
 
     private var journalFolder: String { dataPath + "/journal" }
@@ -72,6 +73,8 @@ struct ServerCore: Service {
     struct Restored: Sendable {
         var alerts: [AlertRecord] = []
         var groups: [NotificationGroupRecord] = []
+        var silences: [Silence] = []
+        var acknowledgements: [Acknowledgement] = []
         var variables: [(String, Document)] = []
         var storeGroups: [RuleLoader.Source] = []
         var subscriptions: [String] = []
@@ -117,6 +120,10 @@ struct ServerCore: Service {
             } else {
                 logger.error("a stored notification group cannot be understood and is left where it is", metadata: ["id": "\(stored.id)"])
             }
+        }
+        restored.silences = try await store.documents(in: .silences).compactMap { Silence(id: $0.id, document: $0.document) }
+        restored.acknowledgements = try await store.documents(in: .acknowledgements).compactMap {
+            Acknowledgement(alert: $0.id, document: $0.document)
         }
         restored.variables = try await store.documents(in: .variables).map { ($0.id, $0.document["value"] ?? .null) }
         restored.storeGroups = try await store.documents(in: .ruleGroups).compactMap { stored in
@@ -182,14 +189,16 @@ struct ServerCore: Service {
         let recovery = Recovery(folder: journalFolder, archive: archive, isRepairing: isRepairing, logger: logger)
         let outcome = try recovery.run(settings)
         try recordMissed(outcome)
-        let clock = EngineClock(floor: max(restored.lastInstant, outcome.lastInstant))
+        clock.raise(to: max(restored.lastInstant, outcome.lastInstant))
         let now = clock.now()
         let rulesName = try keep(rules)
         let standing = standing(outcome, restored, rules, rulesName, present, settings, at: now)
         let journal = try journal(after: standing.position)
         var pipeline = NotificationPipeline(
             routes: rules.routes, settings: PipelineSettings(externalURL: configuration.text("external_url")))
-        let effects = pipeline.restore(groups: restored.groups, alerts: restored.alerts, at: now)
+        let effects = pipeline.restore(
+            groups: restored.groups, alerts: restored.alerts, silences: restored.silences, acknowledgements: restored.acknowledgements,
+            at: now)
         let queue = CommitQueue(store: store, journal: journal, logger: logger)
         let host = EngineHost(
             engine: standing.engine, rules: standing.rules, position: standing.position, pipeline: pipeline, clock: clock, queue: queue,
@@ -600,9 +609,9 @@ struct ServerCore: Service {
             let oldest = running.host.clock.now() + -keep
             let ids = running.board.removeResolved(before: oldest)
             if !ids.isEmpty { running.queue.add(CommitWork(writes: ids.map { StateWrite(.alerts, id: $0, nil) })) }
-            running.host.withPipeline { pipeline, _ in
+            running.host.withPipeline { pipeline, now in
                 pipeline.forgetResolved(before: oldest)
-                return ((), [])
+                return ((), pipeline.forgetSilences(at: now))
             }
         }
     }

@@ -1,4 +1,5 @@
 import EmbeddedState
+import Foundation
 import InfluxWindows
 import LuaScripting
 import MQTTTelemetry
@@ -15,17 +16,18 @@ final class ServerState: ServerOperations {
     private let scheduler: any NotificationScheduler
     private let history: (any WindowHistory)?
     private let recorder: TelemetryRecorder?
-    private let startedAt = EngineClock().now()
+    private let clock: EngineClock
 
     init(
         store: any StateStore, directory: any DeviceDirectory, scheduler: any NotificationScheduler, history: (any WindowHistory)?,
-        recorder: TelemetryRecorder?
+        recorder: TelemetryRecorder?, clock: EngineClock
     ) {
         self.store = store
         self.directory = directory
         self.scheduler = scheduler
         self.history = history
         self.recorder = recorder
+        self.clock = clock
     }
 
     func start(_ server: ServerCore.Running) { running.withLock { $0 = server } }
@@ -117,6 +119,37 @@ final class ServerState: ServerOperations {
     // MARK: Alerts
 
     func alerts(matching filter: AlertFilter) async -> [AlertRecord] { server?.board.matching(filter.matches) ?? [] }
+
+    // MARK: Silences and acknowledgements
+
+    func hushes() async -> AlertHushes {
+        server?.host.withPipeline { pipeline, now in (pipeline.hushes(at: now), []) }
+            ?? AlertHushes(compile: { _ in nil }, at: clock.now())
+    }
+
+    func put(_ silence: Silence) async throws(StoreFailure) -> Result<Silence, SilenceMistake> {
+        var silence = silence
+        if silence.id.isEmpty { silence.id = UUID().uuidString.lowercased() }
+        let named = silence
+        let mistake = await (try serverOrStarting()).host.withPipelineStored { pipeline, now in pipeline.silence(named, at: now) }
+        return mistake.map { .failure($0) } ?? .success(named)
+    }
+
+    func expireSilence(id: String) async throws(StoreFailure) -> Bool {
+        await (try serverOrStarting()).host.withPipelineStored { pipeline, now in pipeline.expireSilence(id, at: now) } != nil
+    }
+
+    func acknowledge(alert id: String, by: String, comment: String, until: Instant?) async throws(StoreFailure)
+        -> Result<Acknowledgement, AcknowledgementMistake>
+    {
+        await (try serverOrStarting()).host.withPipelineStored { pipeline, now in
+            pipeline.acknowledge(alert: id, by: by, comment: comment, until: until, at: now)
+        }
+    }
+
+    func unacknowledge(alert id: String) async throws(StoreFailure) -> Bool {
+        await (try serverOrStarting()).host.withPipelineStored { pipeline, now in pipeline.unacknowledge(alert: id, at: now) }
+    }
 
     // MARK: Devices, profiles, variables
 

@@ -116,6 +116,11 @@ import Testing
     private static func wall(_ seconds: Int64) -> Instant { Instant(nanoseconds: seconds * 1_000_000_000) }
 
     @Test func `time goes on by the monotonic clock, from the later of wall time and floor`() {
+        var raised = ClockAnchor(wall: Self.wall(100), floor: .distantPast)
+        raised.raise(to: Self.wall(50), elapsed: 10)
+        #expect(raised.now(elapsed: 10) == Self.wall(100) + 10)
+        raised.raise(to: Self.wall(200), elapsed: 20)
+        #expect(raised.now(elapsed: 25) == Self.wall(200) + 5)
         var clock = ClockAnchor(wall: Self.wall(100), floor: .distantPast)
         #expect(clock.now(elapsed: 5_000_000_000) == Self.wall(105))
         #expect(clock.now(elapsed: 4_000_000_000) == Self.wall(105))
