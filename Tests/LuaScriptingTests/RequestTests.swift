@@ -139,9 +139,18 @@ import Testing
         ),
         ("alerts.resolve { name = 'A' }", "alerts.resolve: there is no 'name': there are alertname and labels"),
         ("alerts.silence {}", "alerts.silence: wants 'duration', as in '2h'"),
-        ("alerts.silence { duration = '1h' }", "alerts.silence: 'matchers' must be texts such as 'site=\"oslo\"', or a table of labels and values"),
-        ("alerts.silence { duration = '1h', matchers = {} }", "alerts.silence: 'matchers' must be texts such as 'site=\"oslo\"', or a table of labels and values"),
-        ("alerts.silence { duration = '1h', matchers = { 'a' } }", "alerts.silence: a matcher needs one of = != =~ !~ after the label's name: 'a'"),
+        (
+            "alerts.silence { duration = '1h' }",
+            "alerts.silence: 'matchers' must be texts such as 'site=\"oslo\"', or a table of labels and values"
+        ),
+        (
+            "alerts.silence { duration = '1h', matchers = {} }",
+            "alerts.silence: 'matchers' must be texts such as 'site=\"oslo\"', or a table of labels and values"
+        ),
+        (
+            "alerts.silence { duration = '1h', matchers = { 'a' } }",
+            "alerts.silence: a matcher needs one of = != =~ !~ after the label's name: 'a'"
+        ),
         ("alerts.silence { duration = 'x', matchers = { a = 'b' } }", "alerts.silence: 'duration' must be a duration, as '2h', or seconds"),
         ("alerts.silence { ends = '2h' }", "alerts.silence: there is no 'ends': there are matchers, duration, comment, by"),
         ("alerts.acknowledge {}", "alerts.acknowledge: wants an alert or its id first"),

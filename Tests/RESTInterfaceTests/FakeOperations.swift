@@ -74,7 +74,9 @@ actor FakeOperations: ServerOperations {
     /// Silences and acknowledgements are kept by a real pipeline, in which every alert of `alertRecords` fires that says so.
     private var pipeline: NotificationPipeline = {
         let configuration = NotificationConfiguration(route: Route(receiver: "hook"), receivers: [Receiver(name: "hook", channels: [])])
-        guard let routes = try? RouteTree(configuration, compile: { $0.contains("(") ? nil : Everything() }) else { fatalError("no routes") }
+        guard let routes = try? RouteTree(configuration, compile: { $0.contains("(") ? nil : Everything() }) else {
+            fatalError("no routes")
+        }
         return NotificationPipeline(routes: routes)
     }()
     private struct Everything: RegexMatching { func matchesWhole(_ text: String) -> Bool { true } }

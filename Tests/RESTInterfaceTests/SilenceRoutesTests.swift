@@ -70,7 +70,9 @@ import Testing
 
     @Test func `An alert is acknowledged, and that is taken back`() async throws {
         let server = await FakeOperations {
-            $0.alertRecords = [AlertRoutesTests.alert("f1"), AlertRoutesTests.alert("f2", .pending), AlertRoutesTests.alert("f3", .resolved)]
+            $0.alertRecords = [
+                AlertRoutesTests.alert("f1"), AlertRoutesTests.alert("f2", .pending), AlertRoutesTests.alert("f3", .resolved),
+            ]
         }
         let path = "/api/v1/alerts/id-f1/acknowledgement"
         expectProblem(try await server.get(path), 404, "not-found", saying: "is not acknowledged")

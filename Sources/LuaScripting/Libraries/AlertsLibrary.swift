@@ -30,7 +30,9 @@ extension AutomationRuntime {
         }
         define(automation, "alerts.acknowledge") { runtime, automation, call in
             runtime.hush(automation) { () throws(ArgumentMistake) in
-                guard let id = call[0].text ?? call[0]["id"]?.text, !id.isEmpty else { throw ArgumentMistake("wants an alert or its id first") }
+                guard let id = call[0].text ?? call[0]["id"]?.text, !id.isEmpty else {
+                    throw ArgumentMistake("wants an alert or its id first")
+                }
                 let options = try HushOptions(call[1], of: automation, others: [], at: runtime.now)
                 return (.acknowledge(alert: id, by: options.by, comment: options.comment, until: options.end), .nothing)
             }
@@ -151,14 +153,18 @@ private struct HushOptions {
     init(_ wanted: LuaValue, of automation: Automation, others: [String], at now: Instant) throws(ArgumentMistake) {
         by = automation.name
         if wanted == .none || wanted == .null { return }
-        guard let members = wanted.members else { throw ArgumentMistake("wants a table of options: \((others + Self.names).joined(separator: ", "))") }
+        guard let members = wanted.members else {
+            throw ArgumentMistake("wants a table of options: \((others + Self.names).joined(separator: ", "))")
+        }
         for member in members where !others.contains(member.name) {
             switch member.name {
             case "by", "comment":
                 guard let text = member.value.text else { throw ArgumentMistake("'\(member.name)' must be a text") }
                 if member.name == "by" { by = text } else { comment = text }
             case "duration":
-                guard let nanoseconds = member.value.nanoseconds else { throw ArgumentMistake("'duration' must be a duration, as '2h', or seconds") }
+                guard let nanoseconds = member.value.nanoseconds else {
+                    throw ArgumentMistake("'duration' must be a duration, as '2h', or seconds")
+                }
                 end = now + nanoseconds
             default: throw ArgumentMistake("there is no '\(member.name)': there are \((others + Self.names).joined(separator: ", "))")
             }

@@ -88,7 +88,8 @@ extension Silence {
         let start = try document.instant("startsAt") ?? now
         self.init(
             id: id, matchers: try Self.matchers(document["matchers"]), startsAt: start,
-            endsAt: try document.end("endsAt", from: start), createdBy: try document.text("createdBy"), comment: try document.text("comment"),
+            endsAt: try document.end("endsAt", from: start), createdBy: try document.text("createdBy"),
+            comment: try document.text("comment"),
             updatedAt: now)
     }
 
@@ -98,12 +99,15 @@ extension Silence {
         switch document {
         case .array(let list): entries = list
         case .string: entries = [document ?? .null]
-        default: throw .invalid("'matchers' must be a list of {\"name\", \"value\", \"isRegex\", \"isEqual\"} or of texts such as site=\"oslo\"")
+        default:
+            throw .invalid("'matchers' must be a list of {\"name\", \"value\", \"isRegex\", \"isEqual\"} or of texts such as site=\"oslo\"")
         }
         var found: [Matcher] = []
         for entry in entries {
             if let text = entry.string {
-                do { found += try MatcherText.parse(text).map(\.0) } catch { throw .invalid("'matchers': \(error.message): '\(text.prefix(200))'") }
+                do { found += try MatcherText.parse(text).map(\.0) } catch {
+                    throw .invalid("'matchers': \(error.message): '\(text.prefix(200))'")
+                }
                 continue
             }
             try entry.requireMembers(of: ["name", "value", "isRegex", "isEqual"], in: "a matcher")

@@ -25,7 +25,8 @@ public struct AlertHushes: Sendable {
 
     /// Of an episode that is going on.
     public func acknowledgement(of alert: AlertRecord) -> Acknowledgement? {
-        guard alert.state.isFiring, let found = acknowledgements[alert.id], found.episode == alert.episode, at < found.until ?? .distantFuture
+        guard alert.state.isFiring, let found = acknowledgements[alert.id], found.episode == alert.episode,
+            at < found.until ?? .distantFuture
         else { return nil }
         return found
     }

@@ -83,7 +83,8 @@ extension NotificationPipeline {
         let id = intentID(group: group.id, createdAt: group.createdAt, flush: group.flushes)
         let content = NotificationDocument(
             id: id, flush: group.flushes, reason: reason, groupKey: group.groupKey, receiver: group.integration.receiver,
-            groupLabels: group.labels, entries: members.map { _, member in
+            groupLabels: group.labels,
+            entries: members.map { _, member in
                 .init(
                     alert: member.alert, standing: member.standing,
                     acknowledgement: isAcknowledged(member, at: now) ? acknowledgements[member.alert.id] : nil)

@@ -119,7 +119,9 @@ extension NotificationPipeline {
 
     /// What was acknowledged is over, or is another episode.
     mutating func endAcknowledgement(_ alert: AlertRecord, _ standing: Standing) {
-        guard let acknowledgement = acknowledgements[alert.id], acknowledgement.episode != alert.episode || standing == .over else { return }
+        guard let acknowledgement = acknowledgements[alert.id], acknowledgement.episode != alert.episode || standing == .over else {
+            return
+        }
         acknowledgements[alert.id] = nil
         effects.append(.acknowledgement(alert: alert.id, nil))
     }

@@ -13,7 +13,8 @@ public struct Silence: Sendable, Equatable {
     public var updatedAt: Instant
 
     public init(
-        id: String, matchers: [Matcher], startsAt: Instant, endsAt: Instant, createdBy: String = "", comment: String = "", updatedAt: Instant
+        id: String, matchers: [Matcher], startsAt: Instant, endsAt: Instant, createdBy: String = "", comment: String = "",
+        updatedAt: Instant
     ) {
         self.id = id
         self.matchers = matchers
@@ -117,7 +118,8 @@ public struct SilenceBook: Sendable {
     func mistake(in silence: Silence, at now: Instant) -> SilenceMistake? {
         if silence.matchers.isEmpty { return .noMatcher }
         if silence.matchers.count > Silence.mostMatchers { return .tooManyMatchers }
-        for (name, text) in [("createdBy", silence.createdBy), ("comment", silence.comment)] + silence.matchers.map({ ("matchers", $0.value) })
+        for (name, text) in [("createdBy", silence.createdBy), ("comment", silence.comment)]
+            + silence.matchers.map({ ("matchers", $0.value) })
         where text.utf8.count > Silence.longestText { return .textTooLong(name) }
         for matcher in silence.matchers where CompiledMatcher(matcher, compile) == nil { return .pattern(matcher.value) }
         if silence.matchers.allSatisfy({ CompiledMatcher($0, compile)?.matches([:]) ?? true }) { return .hidesEverything }

@@ -126,7 +126,8 @@ private struct TestRun {
             result.failures.append(.init(location: test.location, message: "a script failed: \(place)\(fault.message)\n"))
         }
         for (at, automation, reason) in scripts?.refusals ?? [] {
-            let message = "'\(automation)' wanted something of alerts that was refused at \(Duration.nanoseconds(at - test.start).ruleText): \(reason)\n"
+            let message =
+                "'\(automation)' wanted something of alerts that was refused at \(Duration.nanoseconds(at - test.start).ruleText): \(reason)\n"
             result.failures.append(.init(location: test.location, message: message))
         }
         for (at, automation, request) in scripts?.unanswered ?? [] {

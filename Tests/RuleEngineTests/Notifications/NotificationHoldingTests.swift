@@ -100,7 +100,9 @@ import Testing
         bench.advance(to: seconds(0), answer: unreachable)
         bench.silence(silence(onF1, to: seconds(100)), at: seconds(0.5))
         bench.advance(to: seconds(99))
-        #expect(bench.heard.isEmpty && bench.queue.values.allSatisfy { $0.kind != .delivery(receiver: "hook", severity: nil, status: "firing") })
+        #expect(
+            bench.heard.isEmpty && bench.queue.values.allSatisfy { $0.kind != .delivery(receiver: "hook", severity: nil, status: "firing") }
+        )
         bench.advance(to: seconds(400))
         #expect(bench.heard == [["firing A f1"]])
     }

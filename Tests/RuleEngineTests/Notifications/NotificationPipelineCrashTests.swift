@@ -162,7 +162,8 @@ private struct World {
         case 0, 1:
             let matcher = chance.one(in: 2) ? Matcher("device", .equal, alert.device ?? "") : Matcher("site", .equal, "s0")
             let begin = chance.one(in: 3) ? now + 3_000_000_000 : now
-            let silence = Silence(id: matcher.description, matchers: [matcher], startsAt: begin, endsAt: max(end, begin + 1), updatedAt: now)
+            let silence = Silence(
+                id: matcher.description, matchers: [matcher], startsAt: begin, endsAt: max(end, begin + 1), updatedAt: now)
             carryOut(pipeline.silence(silence, at: now).effects)
         case 2:
             if let id = pipeline.silences.all.first?.id { carryOut(pipeline.expireSilence(id, at: now).effects) }
