@@ -82,6 +82,20 @@ extension ServerTests {
             }
         }
 
+        @Test func `a text of a notification that has no value in a part says so, and goes out`() async throws {
+            let receivers =
+                "receivers:\n  - name: team\n    webhook_configs: [{url: \"$HOOK\"}]\n    mqtt_configs: [{topic: \"$ROOT/out/{{ labels.device }}\", payload: \"{{ common_labels.missing }} {{ labels.alertname }} {{ annotations.nothing }}\", qos: 1}]\n"
+            let rules =
+                Self.rules
+                + "\n  - name: echo\n    on: $ROOT/out/{device}\n    rules: [{alert: Echo, expr: 'value == \"<no value> TooWarm <no value>\"'}]\n"
+            let route = "route: {receiver: team, group_by: [alertname, device], group_wait: 0s, group_interval: 1s, repeat_interval: 24h}\n"
+            try await ServerBench.with(rules: rules, notifications: route + receivers) { server in
+                try await server.send("m1", #"{"temperature": 5}"#)
+                #expect(await server.webhook.first("firing", "Echo", device: "m1") != nil)
+                #expect(await eventually { !(await server.get("/metrics").text.contains("nodesphere_template_failures_total 0\n")) })
+            }
+        }
+
         @Test func `an action publishes with its templates filled in, when the alert fires and when it resolves`() async throws {
             let rules = """
                 groups:

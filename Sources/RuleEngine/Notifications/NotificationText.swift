@@ -1,6 +1,4 @@
 /// Text of the notification configuration with `{{ CEL }}` in it, split: `alerts/{{ group_labels.alertname }}`.
-///
-/// Names in it: `group_labels`, `common_labels`, `common_annotations`, `status`, `receiver`, `alerts`.
 public struct NotificationText: Sendable, Equatable {
     public enum Part: Sendable, Equatable {
         case literal(String)
@@ -10,6 +8,22 @@ public struct NotificationText: Sendable, Equatable {
     public var parts: [Part]
 
     public init(_ parts: [Part]) { self.parts = parts }
+
+    /// What an expression may name.
+    public static let names = [
+        "group_labels", "common_labels", "common_annotations", "status", "receiver", "alerts", "labels", "annotations",
+    ]
+
+    /// The values of `names` in a notification's Alertmanager document; nil where there is none: `labels` and `annotations` are those of
+    /// a single alert.
+    public static func values(of document: Document) -> [Document?] {
+        let alerts = document["alerts"]
+        let single = alerts?.array.flatMap { $0.count == 1 ? $0[0] : nil }
+        return [
+            document["groupLabels"], document["commonLabels"], document["commonAnnotations"], document["status"], document["receiver"],
+            alerts, single?["labels"], single?["annotations"],
+        ]
+    }
     public init(literal: String) { parts = [.literal(literal)] }
 
     /// The text when there is no expression in it.
@@ -25,7 +39,8 @@ public struct NotificationText: Sendable, Equatable {
 
 /// Fills in texts of the notification configuration. (A port of the core's own: expressions need CEL and the names above.)
 public protocol NotificationTextRendering: Sendable {
-    /// `document` is the notification's Alertmanager document. Nil when some part cannot be evaluated.
+    /// `document` is the notification's Alertmanager document. A part that cannot be evaluated is `<no value>`; nil where there is nobody to
+    /// evaluate expressions.
     func render(_ text: NotificationText, document: Document) -> String?
 }
 

@@ -201,15 +201,5 @@ struct ChannelReader {
         mapping["send_resolved"].flatMap { reading.bool($0, "send_resolved") } ?? true
     }
 
-    private func text(_ node: YAMLNode, _ key: String) -> NotificationText? {
-        reading.template(node, key).map { template in
-            NotificationText(
-                template.parts.map { part in
-                    switch part {
-                    case .literal(let text): .literal(text)
-                    case .expression(let expression): .expression(expression.source.text)
-                    }
-                })
-        }
-    }
+    private func text(_ node: YAMLNode, _ key: String) -> NotificationText? { reading.notificationText(node, key) }
 }

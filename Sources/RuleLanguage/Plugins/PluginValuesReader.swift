@@ -46,7 +46,7 @@ struct PluginValuesReader {
     func value(_ node: YAMLNode, _ setting: PluginSetting) -> PluginValue? {
         switch setting.kind {
         case .secret: return reading.name(node, setting.name).map { .secret(.text($0)) }
-        case .template: return template(node, setting.name).map { .template($0) }
+        case .template: return reading.notificationText(node, setting.name).map { .template($0) }
         default: return document(node, setting).map { .document($0) }
         }
     }
@@ -104,17 +104,5 @@ struct PluginValuesReader {
     private func seconds(_ duration: Duration, sign: Int64) -> Document {
         let (seconds, attoseconds) = duration.components
         return attoseconds == 0 ? .int(sign * seconds) : .double(Double(sign) * (Double(seconds) + Double(attoseconds) / 1e18))
-    }
-
-    private func template(_ node: YAMLNode, _ key: String) -> NotificationText? {
-        reading.template(node, key).map { template in
-            NotificationText(
-                template.parts.map { part in
-                    switch part {
-                    case .literal(let text): .literal(text)
-                    case .expression(let expression): .expression(expression.source.text)
-                    }
-                })
-        }
     }
 }

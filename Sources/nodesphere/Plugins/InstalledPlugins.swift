@@ -18,9 +18,13 @@ struct InstalledPlugins: Sendable {
     let sources: [RuleLoader.Source]
     /// Native ones that the configuration does not allow: they are there and not loaded.
     let notGranted: [String]
+    /// Texts of notifications, the server's own and those for plugins, that have not got a value.
+    var failedTexts = FailedTexts()
 
     static let none = InstalledPlugins(
         set: .empty, environment: RuleLanguageEnvironment.standard, settings: [:], diagnostics: [], sources: [], notGranted: [])
+
+    var rendering: CELNotificationRendering { CELNotificationRendering(environment: environment, failures: failedTexts) }
 
     var text: String { diagnostics.map(DiagnosticRenderer(sources: sources).render).joined() }
 
@@ -52,6 +56,8 @@ struct InstalledPlugins: Sendable {
             diagnostics += read.diagnostics.filter { folder == nil || $0.code != "unknown-plugin" }
             sources.append(RuleLoader.Source(name: file, bytes: Array(bytes)))
         }
+        let failedTexts = FailedTexts()
+        let rendering = CELNotificationRendering(environment: base, failures: failedTexts)
         var loaded: [any Plugin] = []
         var notGranted: [String] = []
         let broken = Set(diagnostics.filter { $0.severity == .error }.map(\.location.file))
@@ -65,7 +71,8 @@ struct InstalledPlugins: Sendable {
             do throws(PluginFailure) {
                 loaded.append(
                     try PluginLoading.load(
-                        manifest, settings: settings, granted: granted, http: http, publisher: publisher, environment: base, logger: logger)
+                        manifest, settings: settings, granted: granted, http: http, publisher: publisher, rendering: rendering,
+                        logger: logger)
                 )
             } catch { diagnostics.append(error.diagnostic) }
         }
@@ -74,7 +81,7 @@ struct InstalledPlugins: Sendable {
         let (set, found) = PluginSet.assembling(catalog, loaded)
         return InstalledPlugins(
             set: set, environment: set.environment(base), settings: said.settings, diagnostics: (diagnostics + found).inOrder,
-            sources: sources, notGranted: notGranted)
+            sources: sources, notGranted: notGranted, failedTexts: failedTexts)
     }
 
     /// For a command that looks at files: nothing is sent anywhere. Plugins with mistakes are told on standard error and left out.
@@ -91,19 +98,17 @@ struct InstalledPlugins: Sendable {
 enum PluginLoading {
     static func load(
         _ manifest: PluginManifest, settings: PluginValues, granted: PluginPermissions, http: any HTTPRequesting,
-        publisher: (any MessagePublisher)?, environment: Environment, logger: Logger
+        publisher: (any MessagePublisher)?, rendering: CELNotificationRendering, logger: Logger
     ) throws(PluginFailure) -> any Plugin {
         switch manifest.code {
         case .lua:
             return try LuaPlugin(
                 manifest, settings: settings, granted: granted,
                 services: LuaPlugin.Services(
-                    http: http, publisher: publisher, rendering: CELNotificationRendering(environment: environment),
-                    secret: { $0.read() }, logger: logger))
+                    http: http, publisher: publisher, rendering: rendering, secret: { $0.read() }, logger: logger))
         case .native:
             return try NativePlugin(
-                manifest, settings: settings, granted: granted, rendering: CELNotificationRendering(environment: environment),
-                secret: { $0.read() })
+                manifest, settings: settings, granted: granted, rendering: rendering, secret: { $0.read() })
         }
     }
 }

@@ -33,7 +33,8 @@ struct PluginTestSuite {
         let logger = Logger(label: "plugins") { _ in SwiftLogNoOpLogHandler() }
         runner = PluginTestRunner(catalog: catalog, environment: base) { [granted] settings, http, publisher throws(PluginFailure) in
             try PluginLoading.load(
-                manifest, settings: settings, granted: granted, http: http, publisher: publisher, environment: base, logger: logger)
+                manifest, settings: settings, granted: granted, http: http, publisher: publisher,
+                rendering: CELNotificationRendering(environment: base, failures: FailedTexts()), logger: logger)
         }
     }
 

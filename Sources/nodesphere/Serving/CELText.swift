@@ -1,5 +1,6 @@
 import CEL
 import RuleEngine
+import Synchronization
 
 /// Gives the names of a document's members to an expression, as slots in their order.
 struct DocumentNames: NameResolver {
@@ -13,15 +14,19 @@ struct DocumentNames: NameResolver {
     }
 }
 
-/// Texts of `notifications.yaml` filled in: CEL over `group_labels`, `common_labels`, `common_annotations`, `status`, `receiver` and `alerts`.
+/// How many texts of notifications have not got a value.
+final class FailedTexts: Sendable {
+    private let counter = Atomic<UInt64>(0)
+    var count: UInt64 { counter.load(ordering: .relaxed) }
+    fileprivate func add() { counter.add(1, ordering: .relaxed) }
+}
+
+/// Texts of `notifications.yaml` filled in: CEL over `NotificationText.names`. What has no value is `<no value>`, as in the texts of rules:
+/// a misspelt text is no reason to tell nobody.
 struct CELNotificationRendering: NotificationTextRendering {
     /// With the functions of plugins.
     let environment: Environment
-
-    static let names = [
-        ("group_labels", "groupLabels"), ("common_labels", "commonLabels"), ("common_annotations", "commonAnnotations"),
-        ("status", "status"), ("receiver", "receiver"), ("alerts", "alerts"),
-    ]
+    let failures: FailedTexts
 
     func render(_ text: NotificationText, document: Document) -> String? {
         var result = ""
@@ -29,8 +34,12 @@ struct CELNotificationRendering: NotificationTextRendering {
             switch part {
             case .literal(let literal): result += literal
             case .expression(let source):
-                guard let value = value(of: source, document) else { return nil }
-                result += value
+                if let value = value(of: source, document) {
+                    result += value
+                } else {
+                    failures.add()
+                    result += "<no value>"
+                }
             }
         }
         return result
@@ -38,11 +47,11 @@ struct CELNotificationRendering: NotificationTextRendering {
 
     private func value(of source: String, _ document: Document) -> String? {
         let strings = InternedStrings()
-        var names = DocumentNames(names: Self.names.map(\.0))
+        var names = DocumentNames(names: NotificationText.names)
         guard let expression = environment.parse(source).expression,
             let program = environment.compile(expression, names: &names, strings: strings).program
         else { return nil }
-        return withSlots(Self.names.map { document[$0.1]?.celValue }, strings) { slots in
+        return withSlots(NotificationText.values(of: document).map { $0?.celValue }, strings) { slots in
             if case .value(let value) = program.evaluate(slots) { Document(value).plainText } else { nil }
         }
     }

@@ -95,6 +95,7 @@ struct ServerCore: Service {
         /// Inputs by which the present differs from where the engine stands.
         var differences: [EngineInput]
         var isAfterCrash: Bool
+        var failedTexts: FailedTexts
     }
 
     /// An engine, how it came about, and where its journal goes on.
@@ -144,7 +145,7 @@ struct ServerCore: Service {
         let makeChannels: @Sendable (NotificationConfiguration) -> ChannelSet = { configuration in
             ChannelSet(
                 receivers: configuration.receivers, http: http, publisher: publisher,
-                rendering: CELNotificationRendering(environment: plugins.environment), plugins: plugins.channel, logger: logger)
+                rendering: plugins.rendering, plugins: plugins.channel, logger: logger)
         }
         let consumer = DeliveryConsumer(host: host, channels: makeChannels(rules.notifications), logger: logger)
         let board = AlertBoard()
@@ -205,7 +206,8 @@ struct ServerCore: Service {
             scriptEffects: scriptEffects, routesEffects: effects,
             resubscribe: { for await _ in resubscribe { await subscribe(latestRules.withLock { $0 }) } },
             subscribeScripts: { await subscribe(latestRules.withLock { $0 }) },
-            checkpoints: checkpoints, decided: standing.decided, differences: standing.differences, isAfterCrash: outcome.isAfterCrash)
+            checkpoints: checkpoints, decided: standing.decided, differences: standing.differences, isAfterCrash: outcome.isAfterCrash,
+            failedTexts: plugins.failedTexts)
     }
 
     private func keep(_ rules: RuleSet) throws(StartFailure) -> String {

@@ -61,7 +61,8 @@ enum ServerMetrics {
             samples("rule", counters.refusedMembers))
         text.family("nodesphere_instances", .gauge, "Subjects whose last values are remembered.", [Sample([], counters.subjects)])
         text.family(
-            "nodesphere_template_failures_total", .counter, "Templates that gave <no value>.", [Sample([], counters.templateFailures)])
+            "nodesphere_template_failures_total", .counter, "Templates that gave <no value>.",
+            [Sample([], counters.templateFailures + server.failedTexts.count)])
         text.family(
             "nodesphere_late_readings_total", .counter, "Readings measured before the newest one of their instance.",
             [Sample([], counters.lateReadings)])
