@@ -94,6 +94,20 @@ extension ServerTests {
             }
         }
 
+        @Test func `a folder of rules that is gone takes no rules away, at a reload and at a start`() async throws {
+            try await ServerBench.with(rules: Self.rules) { server in
+                try await server.send("d1", #"{"temperature": 5}"#)
+                #expect(await server.webhook.first("firing", "TooWarm", device: "d1") != nil)
+                try FileManager.default.removeItem(atPath: server.folder.path("rules"))
+                #expect(await server.request("POST", "/api/v1/reload").status == 422)
+                await server.kill()
+                try await server.start()
+                #expect(await server.get("/readyz").text.contains("the folder of the rules is not there"))
+                try await server.send("d1", #"{"temperature": -20}"#)
+                #expect(await server.webhook.first("resolved", "TooWarm", device: "d1") != nil)
+            }
+        }
+
         @Test func `broken rule files and none that were accepted before: status 1 and the diagnostics`() async throws {
             try await ServerBench.with(rules: Self.broken, starting: false) { server in
                 try server.launch()

@@ -18,6 +18,12 @@ public struct RuleFolder: Sendable {
         return (sources, found.diagnostics)
     }
 
+    /// Whether it is there, whatever it holds.
+    public var exists: Bool {
+        var status = stat()
+        return stat(path, &status) == 0
+    }
+
     /// One file, whatever its name is.
     public static func readFile(_ path: String) -> (source: RuleLoader.Source?, diagnostics: [Diagnostic]) {
         var diagnostics: [Diagnostic] = []

@@ -28,9 +28,18 @@ struct RuleReader: Sendable {
         var text: String { diagnostics.map(DiagnosticRenderer(sources: sources).render).joined() }
     }
 
-    /// What lies in the folder now.
-    func files() throws(Rejection) -> [RuleLoader.Source] {
-        let (sources, diagnostics) = RuleFolder(rulesPath).read()
+    /// What lies in the folder now. `known` are the files that ran last: when there were some, a folder that is not there is a mistake (a
+    /// volume that is not mounted, a wrong path), and no reason to take all rules away.
+    func files(known: [RuleLoader.Source]) throws(Rejection) -> [RuleLoader.Source] {
+        let folder = RuleFolder(rulesPath)
+        var (sources, diagnostics) = folder.read()
+        if sources.isEmpty, !known.isEmpty, !folder.exists {
+            let place = SourceLocation(file: rulesPath, line: 1, column: 1)
+            diagnostics.append(
+                Diagnostic(
+                    code: "unreadable-file", "the folder of the rules is not there", at: place,
+                    hint: "a server without rules has an empty one"))
+        }
         guard !diagnostics.hasErrors else { throw Rejection(diagnostics: diagnostics, sources: sources) }
         return sources
     }
@@ -142,7 +151,8 @@ actor RuleReloader {
         await beginChange()
         defer { endChange() }
         do {
-            let next = try reader.read(files: reader.files(), storeGroups: current.storeGroups, notifications: reader.notificationFile())
+            let next = try reader.read(
+                files: reader.files(known: current.files), storeGroups: current.storeGroups, notifications: reader.notificationFile())
             let changed = await put(next)
             logger.notice(
                 "rules reloaded (\(cause)): \(changed.isEmpty ? "nothing changed" : "changed: " + changed.joined(separator: ", "))")

@@ -335,15 +335,20 @@ struct ServerCore: Service {
 
     /// The rules as they are written, or, when they are broken, those that ran last.
     private func rules(_ restored: Restored) throws -> (RuleSet, rejection: String?) {
+        let accepted = AcceptedRules.load(from: dataPath + "/accepted-rules.json")
         do {
-            let rules = try reader.read(files: reader.files(), storeGroups: restored.storeGroups, notifications: reader.notificationFile())
+            let rules = try reader.read(
+                files: reader.files(known: accepted ?? []), storeGroups: restored.storeGroups, notifications: reader.notificationFile())
+            if !RuleFolder(reader.rulesPath).exists {
+                logger.warning("there is no folder '\(reader.rulesPath)': no rules are read from files")
+            }
             for warning in rules.warnings { logger.warning("\(warning.location.file):\(warning.location.line): \(warning.message)") }
             AcceptedRules.save(rules.files, to: dataPath + "/accepted-rules.json")
             return (rules, nil)
         } catch {
             let first = error.diagnostics.first { $0.severity == .error }
             let reason = first.map { "\($0.location.file):\($0.location.line): \($0.message)" } ?? "the rules cannot be read"
-            if let files = AcceptedRules.load(from: dataPath + "/accepted-rules.json"),
+            if let files = accepted,
                 let rules = try? reader.read(files: files, storeGroups: restored.storeGroups, notifications: reader.notificationFile())
             {
                 logger.error("the rules have mistakes; the last ones that were accepted run instead\n\(error.text)")
