@@ -180,7 +180,7 @@ extension BinaryOperator {
 
 extension Value {
     /// A number as promoting arithmetic sees it: doubles, ints, uints, and strings that are wholly a JSON number.
-    var promotedNumber: Double? {
+    public var promotedNumber: Double? {
         switch self {
         case .int(let number): Double(number)
         case .uint(let number): Double(number)

@@ -59,8 +59,7 @@ extension EngineShard {
         releaseReplaced()
     }
 
-    /// Gives the windows what this reading says of their expressions. A sample is a number or a bool, and a text where samples are only compared; without a
-    /// result there is none.
+    /// Gives the windows what this reading says of their expressions; without a result there is no sample.
     func sample(_ source: SourceState, _ subject: Int32, _ circumstance: RouteCircumstance?, from row: UnsafeMutablePointer<Slot>) {
         if source.index.readsDeviceOfReading { readingConfigRow = circumstance?.device.map { configRow(of: $0, in: source) } ?? 0 }
         for number in source.plan.sampled.indices {
@@ -84,11 +83,11 @@ extension EngineShard {
             case .duration: value = Double(Int64(bitPattern: result.bits)) / 1e9
             case .missing, .null: continue
             default:
-                guard let text = text(source.plan.sampled[number], source, subject, row) else {
+                guard let other = otherSample(source.plan.sampled[number], source, subject, row) else {
                     reportSample(number, source)
                     continue
                 }
-                value = Sample.value(standingFor: text)
+                value = other
             }
             // Of two readings of a device with one stamp the second corrects the first; two that were received at one instant are two.
             source.windows[Int(subject)].add(
@@ -108,18 +107,22 @@ extension EngineShard {
         return expression.program.number(frame)
     }
 
-    /// The text that an expression gives to windows that take one.
-    private func text(_ expression: SampledExpression, _ source: SourceState, _ subject: Int32, _ row: UnsafeMutablePointer<Slot>)
-        -> String?
+    /// The sample that windows make of what is neither a number nor a truth value; nil when it is none to them.
+    private func otherSample(_ expression: SampledExpression, _ source: SourceState, _ subject: Int32, _ row: UnsafeMutablePointer<Slot>)
+        -> Double?
     {
-        guard expression.takesTexts else { return nil }
         beginOccasion(.liveReading, at: at)
         occasion.fields = .all
         frame.update(from: row, count: source.index.fieldCount)
         loadExtras(expression.extras, source, subject)
         defer { endOccasion() }
-        guard case .value(.string(let text)) = expression.program.evaluate(frame) else { return nil }
-        return text
+        guard case .value(let value) = expression.program.evaluate(frame) else { return nil }
+        switch (expression.samples, value) {
+        case (.anything, _): return 1
+        case (.texts, .string(let text)): return Sample.value(standingFor: text)
+        case (.numbers, .string): return value.promotedNumber
+        default: return nil
+        }
     }
 
     /// A text, a list or an error where windows take a number is an error of the rules that look at them; there is no sample.

@@ -75,17 +75,26 @@ final class SourceBuilder {
     }
 
     /// The place of a window among those asked for; the same window of the same expression, the same place.
-    func window(_ specification: WindowSpecification, over program: Program, text: String, takesTexts: Bool) -> Int {
-        let key = "\(text) \(program.slotsUsed)\(takesTexts ? " or its text" : "")"
+    func window(_ specification: WindowSpecification, over program: Program, text: String, samples: SampleKind) -> Int {
+        // What is known to be a number or a truth value has one history for all functions.
+        let isScalar = [.double, .int, .uint, .bool].contains(program.resultType)
+        let samples = isScalar ? .numbers : samples
+        let kind =
+            switch samples {
+            case .numbers: ""
+            case .texts: " or its text"
+            case .anything: " or anything"
+            }
+        let key = "\(text) \(program.slotsUsed)\(kind)"
         var expression = sampledTexts.firstIndex(of: key) ?? sampledTexts.count
         if expression == sampledTexts.count {
             let reach = reach(program)
             sampledTexts.append(key)
-            sampledMeanings.append("\(text) of \(meaning(program))\(takesTexts ? " or its text" : "")")
+            sampledMeanings.append("\(text) of \(meaning(program))\(kind)")
             let isOfMembers = reach.extras.contains { plan.extras[Int($0)].kind.isMembers }
             plan.sampled.append(
                 SampledExpression(
-                    program: program, takesTexts: takesTexts, extras: reach.extras, fields: reach.fields.sorted(), isOfMembers: isOfMembers)
+                    program: program, samples: samples, extras: reach.extras, fields: reach.fields.sorted(), isOfMembers: isOfMembers)
             )
             expression = sampledTexts.count - 1
         }

@@ -154,8 +154,7 @@ struct SourcePlan: Sendable {
 /// An expression that is evaluated at each reading which carries one of its fields, for the windows over it.
 struct SampledExpression: Sendable {
     var program: Program
-    /// Its samples are only compared with each other: a text is one too.
-    var takesTexts: Bool
+    var samples: SampleKind
     /// What has to be computed for it, each after what it needs itself.
     var extras: [Int32]
     var fields: [Int]

@@ -82,7 +82,7 @@ struct WindowCall {
             return fail(expressionSpan, "no-field", "'\(call.name)' takes something that readings carry")
         }
         if let resolution = recorded(specification, expression, expressionSpan, program) { return resolution }
-        let place = scope.source.window(specification, over: program, text: expression.description, takesTexts: stem.takesTexts)
+        let place = scope.source.window(specification, over: program, text: expression.description, samples: stem.samples)
         let slot = scope.source.extra("window \(place)", meaning: "\(specification) \(expression)", .window(place), over: program)
         if function.kind == .truth { scope.note(call.name, call.span, slot: slot) }
         if case .predictLinear = function { scope.note(call.name, call.span, slot: slot, turns: false) }

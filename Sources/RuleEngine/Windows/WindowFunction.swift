@@ -41,6 +41,16 @@ public enum WindowFunction: Hashable, Sendable {
     case share
 }
 
+/// What a window takes as a sample.
+public enum SampleKind: Sendable {
+    /// Numbers, truth values, and texts that are wholly a number.
+    case numbers
+    /// These and any text: samples are only compared with each other.
+    case texts
+    /// Whatever there is: only that it came, and when, matters.
+    case anything
+}
+
 extension WindowFunction {
     /// The stems of the names under which rules call the functions.
     public enum Stem: String, CaseIterable, Sendable {
@@ -69,8 +79,14 @@ extension WindowFunction {
         /// Whether the samples are of a condition instead of a number.
         public var takesCondition: Bool { [.duration, .share, .any, .all].contains(self) }
 
-        /// Whether samples are only compared with each other, so that they may be texts.
-        public var takesTexts: Bool { self == .changes }
+        /// What samples have to be.
+        public var samples: SampleKind {
+            switch self {
+            case .changes: .texts
+            case .count, .present, .absent, .tsOfFirst, .tsOfLast: .anything
+            default: .numbers
+            }
+        }
 
         /// The function; `parameter` is φ of `quantile`, or nanoseconds: `ahead` of `predict_linear`, the half-life of `ewma`. Nil when it is missing.
         public func function(quantile: Double? = nil, nanoseconds: Int64? = nil) -> WindowFunction? {

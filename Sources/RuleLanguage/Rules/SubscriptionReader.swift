@@ -100,6 +100,11 @@ struct SubscriptionReader {
             reading.report("time-field", "'time_field' must be the name of a member of the payload, such as at or meta.at", at: node.range)
             return nil
         }
+        guard !names.contains(where: { $0.contains { "[]`".contains($0) } }) else {
+            reading.report(
+                "time-field", "'time_field' is a path of members, such as meta.at: elements of lists cannot stand in it", at: node.range)
+            return nil
+        }
         return names
     }
 

@@ -160,6 +160,28 @@ import Testing
         #expect(driver.log() == ["61s A(a) resolved"])
     }
 
+    @Test func `texts and whole payloads are counted, and are there`() throws {
+        for field in ["state", "payload", "payload.more"] {
+            let counted = "count_over_time(\(field), '5s') == 2 && present_over_time(\(field), '5s')"
+            let driver = try EngineDriver.rule("expr: \"absent_over_time(\(field), '5s') || \(counted)\"")
+            for second in [1, 2, 3] {
+                driver.send("t/a", "{\"state\": \"on\", \"more\": [{\"x\": \(second)}]}", at: Double(second))
+            }
+            driver.advance(to: 20)
+            #expect(driver.log() == ["2s A(a) firing", "3s A(a) resolved", "6s A(a) firing", "7s A(a) resolved", "8s A(a) firing"], "\(field)")
+            #expect(driver.status("A")?.health == .ok)
+        }
+    }
+
+    @Test func `a text that is wholly a number is a sample as the number`() throws {
+        let driver = try EngineDriver.rule("expr: avg_over_time(t, '1m') == 2.5")
+        for (second, text) in ["2", "3.0"].enumerated() { driver.send("t/a", "{\"t\": \"\(text)\"}", at: Double(second)) }
+        #expect(driver.log() == ["1s A(a) firing"])
+        driver.send("t/a", "{\"t\": \"3 °C\"}", at: 2)
+        #expect(driver.status("A")?.health == .error)
+        #expect(driver.log() == [])
+    }
+
     @Test func `a rule that wants numbers of a text is wrong for itself alone`() throws {
         let driver = try EngineDriver(
             """
