@@ -26,7 +26,7 @@ extension EvaluationPlan {
         let found = diagnostics.inOrder
         guard !found.hasErrors else { return (nil, found) }
         let builders = sources.all
-        for builder in builders { builder.finishWindows() }
+        for builder in builders { builder.finishWindows(sampleLimit: surroundings.windowSamples) }
         for builder in builders { builder.plan.prepareIndexes() }
         for rule in rules where rule.rule.isEnabled { builders[Int(rule.source)].plan.index(rule) }
         for number in builders.indices {

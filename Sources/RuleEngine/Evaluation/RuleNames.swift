@@ -107,7 +107,7 @@ final class SourceBuilder {
     func isOfCondition(window place: Int) -> Bool { windows[place].specification.function.kind == .truth }
 
     /// Makes the plan of all windows; their numbers run expression by expression, so the extras are told theirs.
-    func finishWindows() {
+    func finishWindows(sampleLimit: Int) {
         guard !windows.isEmpty else { return }
         var numbers = [Int](repeating: 0, count: windows.count)
         var expressions: [WindowPlan.Expression] = []
@@ -123,7 +123,7 @@ final class SourceBuilder {
                 next += 1
             }
         }
-        plan.windowPlan = WindowPlan(expressions)
+        plan.windowPlan = WindowPlan(expressions, sampleLimit: sampleLimit)
         for place in plan.extras.indices {
             if case .window(let asked) = plan.extras[place].kind { plan.extras[place].kind = .window(numbers[asked]) }
         }

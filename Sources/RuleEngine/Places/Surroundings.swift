@@ -18,6 +18,8 @@ public struct Surroundings: Sendable, Equatable {
     public var location: GeoPoint?
     public var zones: [String: Zone]
     public var recorded: RecordedHistory
+    /// How many samples the windows over one expression of an instance hold at most; older ones are held as summaries.
+    public var windowSamples = WindowPlan.defaultSampleLimit
 
     public init(
         timeZone: NamedZone = .utc, location: GeoPoint? = nil, zones: [String: Zone] = [:], recorded: RecordedHistory = .none

@@ -89,6 +89,7 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("location.longitude", .number(-180...180)),
         ConfigurationKey("allowed_lateness", .duration, default: "1m"),
         ConfigurationKey("windows.own_history", .duration, default: "2d"),
+        ConfigurationKey("windows.max_samples", .integer, default: "100000"),
     ]
 }
 

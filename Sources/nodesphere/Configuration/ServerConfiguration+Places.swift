@@ -2,9 +2,16 @@ import CEL
 import Foundation
 import RuleEngine
 
-/// `time_zone`, `location` and `zones`: where the server is.
+/// `time_zone`, `location` and `zones`: where the server is; and what its windows hold.
 extension ServerConfiguration {
     mutating func readSurroundings(_ failure: inout Failure) {
+        if let samples = self["windows.max_samples"].flatMap({ Int($0) }) {
+            if (256...100_000_000).contains(samples) {
+                surroundings.windowSamples = samples
+            } else {
+                failure.messages.append("'windows.max_samples' must be from 256 to 100000000, not \(samples)")
+            }
+        }
         let zoneName = self["time_zone"] ?? TimeZone.current.identifier
         if let zone = NamedZone(zoneName) {
             surroundings.timeZone = zone

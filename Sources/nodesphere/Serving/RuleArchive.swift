@@ -88,6 +88,7 @@ extension Surroundings {
         }
         members.append(.init("zones", .object(zones)))
         members.append(.init("recorded", recorded.document))
+        members.append(.init("windowSamples", .int(Int64(windowSamples))))
         return .object(members)
     }
 
@@ -104,6 +105,8 @@ extension Surroundings {
         }
         guard let recorded = RecordedHistory(document["recorded"]) else { return nil }
         self.recorded = recorded
+        // Rules that were kept before this could be configured have none.
+        if let samples = document["windowSamples"]?.int { windowSamples = Int(samples) }
     }
 }
 
