@@ -5,7 +5,8 @@ import RuleEngine
 /// `time_zone`, `location` and `zones`: where the server is; and what its windows hold.
 extension ServerConfiguration {
     mutating func readSurroundings(_ failure: inout Failure) {
-        if let samples = self["windows.max_samples"].flatMap({ Int($0) }) {
+        // What is no whole number above 0 has been told.
+        if let samples = self["windows.max_samples"].flatMap({ Int($0) }), samples > 0 {
             if (256...100_000_000).contains(samples) {
                 surroundings.windowSamples = samples
             } else {
