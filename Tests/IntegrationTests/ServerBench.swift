@@ -129,7 +129,10 @@ final class ServerBench: Sendable {
     /// Changes what is stored while the server is down.
     func changeStore(_ body: (any StateStore) async throws -> Void) async throws {
         if let mongo { return try await body(MongoStateStore(mongo.connection)) }
-        try await body(EmbeddedStateStore(EmbeddedDatabase(folder: folder.path("data"))))
+        let database = try EmbeddedDatabase(folder: folder.path("data"))
+        try await body(EmbeddedStateStore(database))
+        // Not left to the end of its last reference, which a queue may still have when the server wants the folder.
+        await database.close()
     }
 
     func signal(_ number: Int32) { if let process = child.withLock({ $0 }) { Glibc.kill(process.id, number) } }
