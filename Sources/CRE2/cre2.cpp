@@ -58,5 +58,7 @@ bool cre2_find(const cre2_pattern *pattern, const char *text, size_t length, siz
     return true;
 }
 
+int32_t cre2_program_size(const cre2_pattern *pattern) { return pattern->expression.ProgramSize(); }
+
 int32_t cre2_group_count(const cre2_pattern *pattern) { return pattern->expression.NumberOfCapturingGroups(); }
 }

@@ -83,6 +83,15 @@ import Testing
         ),
         ("size(any, 5m) > 3", "syntax [m] a number runs into a word | a duration stands in quotes: '5m'"),
         ("any > 3x", "syntax [x] a number runs into a word"),
+        (
+            "any == größe && wrd2 & any",
+            "syntax [größe] a name has only the letters a to z and A to Z, digits and '_' | a field: x['größe']; a text: 'größe'\nsyntax [&] '&' is not an operator | write '&&'"
+        ),
+        (
+            "any § 1 && any >",
+            "syntax [§] a character that has no meaning here\nsyntax [] the expression ends where an operand should stand"
+        ),
+        ("any any, any", "syntax [any] 'any' stands where an operator or the end should"),
         ("any § 1", "syntax [§] a character that has no meaning here"),
     ])
     func `a mistake is reported where it is`(source: String, expected: String) {

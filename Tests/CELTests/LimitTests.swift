@@ -53,6 +53,13 @@ import Testing
         "lists.range(100000).map(x, lists.range(100000)).size() > 0",
         "'a'.replace('', lists.range(1000000).map(x, 'aaaaaaaaaa').join()).size() > 0",
         "lists.range(1000000).map(x, 'a').join().matches(lists.range(10000).map(x, '(a|aa)+').join())",
+        // Each match is found only after all the rest of the text has been looked at.
+        "regex.extractAll(\((0..<18).reduce("'a'") { text, _ in "cel.bind(s, \(text), s + s)" }), 'a(?:.*b)?').size() > 0",
+        "regex.replace(\((0..<18).reduce("'a'") { text, _ in "cel.bind(s, \(text), s + s)" }), 'a(.*b)?', 'x').size() > 0",
+        // A pattern too large for RE2's automaton, over a long text.
+        "\((0..<22).reduce("'a'") { text, _ in "cel.bind(s, \(text), s + s)" }).matches(r'(\\pL+\\s*){20}x')",
+        // Sorted by keys that are one long text.
+        "cel.bind(t, \((0..<20).reduce("'a'") { text, _ in "cel.bind(s, \(text), s + s)" }), lists.range(20000).sortBy(x, t).size() > 0)",
         "lists.range(3000).map(x, [x]).distinct().size() > 0",
         "sets.equivalent(lists.range(100000), lists.range(100000).reverse())",
         "lists.range(100000).sortBy(x, lists.range(1000).map(y, x)) == []",

@@ -114,6 +114,19 @@ import Testing
     }
 
     @Test(arguments: [
+        ("'''a\r\nb'''", "a\nb"), ("r'''a\rb\r'''", "a\nb\n"), ("'''a\r\n\r\\r\\n'''", "a\n\n\r\n"),
+    ])
+    func `ends of lines in a literal are line feeds, however the text was stored`(source: String, expected: String) throws {
+        #expect(try Sample.value(source).isIdentical(to: .string(expected)))
+        #expect(try Sample.value("b" + source).isIdentical(to: .bytes(Array(expected.utf8))))
+    }
+
+    @Test(arguments: [("[,]", "[]"), ("{,}", "{}"), ("[1,]", "[1]"), ("{1: 2,}", "{1: 2}")])
+    func `a comma may end a list or a map`(source: String, expected: String) throws {
+        #expect(try Sample.value(source).description == expected)
+    }
+
+    @Test(arguments: [
         ("word in ['on', 'off']", true), ("word in ['off']", false), ("t in [31.5, 2.0]", true), ("count in [1, 3]", true),
         ("count in [1.0, 3.0]", true), ("uid in [7]", true), ("uid in [7u]", true), ("yes in [true]", true), ("word in [1, 'on']", true),
         ("duration('1s') in [duration('1000ms')]", true), ("timestamp(0) in [timestamp(1)]", false), ("null in [null]", true),

@@ -207,6 +207,23 @@ import Testing
         try Golden.expect(result.errors, is: "eval-explain.txt")
     }
 
+    @Test func `eval points into expressions of several lines, whatever ends them`() async throws {
+        for end in ["\n", "\r\n"] {
+            let result = try await run(["eval", "t > 1 &&\(end)  'größe' == 1 &&\(end)  'ä' == tt", "--var", "t=3"], in: folder())
+            #expect(result.status == 1)
+            try Golden.expect(result.errors, is: "eval-lines.txt")
+        }
+    }
+
+    @Test func `eval warns, writes values as they are, and places errors`() async throws {
+        let warned = try await run(["eval", "9 / 5"], in: folder())
+        #expect(warned.status == 0 && warned.output == "1\n" && warned.errors.contains("[integer-division]"))
+        #expect(try await run(["eval", "18446744073709551615u"], in: folder()).output == "18446744073709551615\n")
+        #expect(try await run(["eval", #"b'\xff'"#], in: folder()).output == "\"/w==\"\n")
+        let failed = try await run(["eval", "1 + int('x')"], in: folder())
+        #expect(failed.status == 1 && failed.errors.hasPrefix("<expression>:1:5: error: not the text of an int [conversion]"))
+    }
+
     @Test func `eval points at what is wrong`() async throws {
         let result = try await run(["eval", "temperatur > 30", "--var", "temperature=31.5"], in: folder())
         #expect(result.status == 1 && result.output.isEmpty)

@@ -362,12 +362,21 @@ final class OptionalMapOperation: Operation, @unchecked Sendable {
 /// Elements in the order of their keys, which must be of one comparable kind; equal keys keep their order.
 func sorted(_ elements: [Value], by keys: [Value], _ frame: inout Frame, _ name: String, _ span: Span) throws(Fault) -> [Value] {
     guard let first = keys.first else { return [] }
-    for key in keys where key.kind != first.kind || key.order(to: key) == nil {
-        throw Fault(noOverload: name, [first.kind, key.kind], span)
+    // Each key is compared once a round, and many keys may be one long text.
+    var comparison = keys.count
+    for key in keys {
+        switch key {
+        case .string(let text): comparison &+= text.utf8.count / 32
+        case .bytes(let octets): comparison &+= octets.count / 32
+        default: break
+        }
     }
     var rounds = 1
     while 1 << rounds < keys.count { rounds += 1 }
-    try frame.charge(keys.count &* rounds, span)
+    try frame.charge(comparison &* rounds, span)
+    for key in keys where key.kind != first.kind || key.order(to: key) == nil {
+        throw Fault(noOverload: name, [first.kind, key.kind], span)
+    }
     try frame.allocate(listBytes(keys.count), span)
     let order = keys.indices.sorted { a, b in
         switch keys[a].order(to: keys[b]) {

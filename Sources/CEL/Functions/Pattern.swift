@@ -6,6 +6,9 @@ final class Pattern: @unchecked Sendable {
     // @unchecked: RE2's matching functions are const and safe to call from many threads; the pointer is freed once, in `deinit`.
     private let handle: OpaquePointer
     let groupCount: Int
+    /// Instructions of the compiled pattern, at least 64: RE2 looks at each byte once for small patterns, and at worst once for each
+    /// instruction where a pattern is too large for its automaton.
+    private let weight: Int
 
     /// Constant patterns of one expression.
     static let maximumCount = 64
@@ -27,6 +30,7 @@ final class Pattern: @unchecked Sendable {
         }
         handle = compiled
         groupCount = Int(cre2_group_count(compiled))
+        weight = max(64, Int(cre2_program_size(compiled)))
     }
 
     deinit { cre2_free(handle) }
@@ -45,6 +49,13 @@ final class Pattern: @unchecked Sendable {
         guard isFound else { return nil }
         return groups.map { $0.start >= 0 && $0.start <= $0.end && $0.end <= bytes.count ? $0.start..<$0.end : nil }
     }
+
+    /// Steps that reading a text once is charged.
+    func steps(reading bytes: Int) -> Int { bytes * weight / 256 }
+
+    /// Steps that the search for one more match is charged: it may have to read all the bytes that are left, as `a(.*b)?` does where no `b`
+    /// is. It seldom does.
+    func steps(searching bytes: Int) -> Int { 8 + bytes * weight / 4096 }
 
     /// All matches, none of them an empty one at the end of the match before.
     func forEachMatch(in bytes: UnsafeBufferPointer<UInt8>, _ body: ([Range<Int>?], Range<Int>) throws(Fault) -> Bool) throws(Fault) {
@@ -90,7 +101,7 @@ final class PatternOperation: Operation, @unchecked Sendable {
         if let pattern, arguments.count == 2 {
             do throws(Fault) {
                 if case .string(let text) = try arguments[0].value(&frame), name == "matches" {
-                    try frame.charge(text.utf8.count / 4, span)
+                    try frame.charge(pattern.steps(reading: text.utf8.count), span)
                     return pattern.matches(text) ? .yes : .no
                 }
             } catch {
@@ -105,9 +116,9 @@ final class PatternOperation: Operation, @unchecked Sendable {
         guard case .string(let text) = values[0], case .string(let source) = values[1] else {
             throw Fault(noOverload: name, values.map(\.kind), span)
         }
-        try frame.charge(text.utf8.count / 4, span)
-        if let pattern { return try body(pattern, text, values, &frame, span) }
-        return try body(try compiled(source, &frame), text, values, &frame, span)
+        let pattern = if let pattern { pattern } else { try compiled(source, &frame) }
+        try frame.charge(pattern.steps(reading: text.utf8.count), span)
+        return try body(pattern, text, values, &frame, span)
     }
 
     private func compiled(_ source: String, _ frame: inout Frame) throws(Fault) -> Pattern {

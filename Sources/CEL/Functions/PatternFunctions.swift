@@ -45,7 +45,7 @@ enum PatternFunctions {
         var done = 0
         try withBytes(of: text) { (bytes) throws(Fault) in
             try pattern.forEachMatch(in: bytes) { (groups, whole) throws(Fault) in
-                try frame.charge(8, span)
+                try frame.charge(pattern.steps(searching: bytes.count - whole.upperBound), span)
                 result.append(contentsOf: bytes[done..<whole.lowerBound])
                 for piece in pieces {
                     switch piece {
@@ -116,8 +116,8 @@ enum PatternFunctions {
         try checkGroups(pattern, "regex.extractAll", span)
         var result: [Value] = []
         try withBytes(of: text) { (bytes) throws(Fault) in
-            try pattern.forEachMatch(in: bytes) { (groups, _) throws(Fault) in
-                try frame.charge(8, span)
+            try pattern.forEachMatch(in: bytes) { (groups, whole) throws(Fault) in
+                try frame.charge(pattern.steps(searching: bytes.count - whole.upperBound), span)
                 // A group that matched nothing, or nothing but emptiness, is left out.
                 guard let range = groups[groups.count - 1], groups.count == 1 || !range.isEmpty else { return true }
                 try frame.allocate(MemoryLayout<Value>.stride &+ range.count, span)

@@ -62,7 +62,7 @@ struct Lexer {
         guard position < bytes.count else { return nil }
         let start = position
         let first = bytes[position]
-        if Lexer.isLetter(first) { return word(start) }
+        if Lexer.isLetter(first) || letterLength(at: position) > 0 { return word(start) }
         if Lexer.isDigit(first) || first == UInt8(ascii: ".") && Lexer.isDigit(byte(1)) { return number(start) }
         switch first {
         case UInt8(ascii: "\""), UInt8(ascii: "'"): return quoted(start, isRaw: false, isBytes: false)
@@ -127,6 +127,7 @@ struct Lexer {
     private mutating func word(_ start: Int) -> Token {
         var end = start
         while end < bytes.count, Lexer.isLetter(bytes[end]) || Lexer.isDigit(bytes[end]) { end += 1 }
+        if letterLength(at: end) > 0 { return foreignWord(start) }
         if end < bytes.count, end - start <= 2, bytes[end] == UInt8(ascii: "\"") || bytes[end] == UInt8(ascii: "'") {
             let prefix = bytes[start..<end].map { $0 | 0x20 }
             switch prefix {
@@ -151,6 +152,30 @@ struct Lexer {
         default: kind = .identifier
         }
         return token(kind, start, length: end - start)
+    }
+
+    /// A word with letters that names cannot have, such as `größe`: one mistake, and one token.
+    private mutating func foreignWord(_ start: Int) -> Token {
+        var end = start
+        while end < bytes.count {
+            let length = Lexer.isLetter(bytes[end]) || Lexer.isDigit(bytes[end]) ? 1 : letterLength(at: end)
+            guard length > 0 else { break }
+            end += length
+        }
+        let word = String(decoding: bytes[start..<end], as: UTF8.self)
+        report(
+            start, end, "a name has only the letters a to z and A to Z, digits and '_'",
+            hint: "a field: x['\(word)']; a text: '\(word)'")
+        return token(.identifier, start, length: end - start)
+    }
+
+    /// The bytes of the letter or mark beyond ASCII that begins at an offset; 0 where there is none.
+    private func letterLength(at offset: Int) -> Int {
+        guard offset < bytes.count, bytes[offset] >= 0x80 else { return 0 }
+        let next = String(decoding: bytes[offset..<min(offset + 4, bytes.count)], as: UTF8.self)
+        guard let scalar = next.unicodeScalars.first else { return 0 }
+        let isLetter = scalar.properties.isAlphabetic || scalar.properties.generalCategory == .nonspacingMark
+        return isLetter ? UTF8.width(scalar) : 0
     }
 
     private func matches(_ start: Int, _ word: StaticString) -> Bool {
@@ -234,6 +259,10 @@ struct Lexer {
             }
             if current == UInt8(ascii: "\\"), !isRaw {
                 escape(into: &content, isBytes: isBytes)
+            } else if current == 0x0D {
+                // Ends of lines are LF, however the text was stored.
+                content.append(0x0A)
+                position += byte(1) == 0x0A ? 2 : 1
             } else {
                 content.append(current)
                 position += 1

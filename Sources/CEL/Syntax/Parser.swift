@@ -34,7 +34,8 @@ struct Parser {
             unexpected("an operator or the end")
             let before = index
             skip()
-            if index == before { index += 1 }
+            // What joins the faulty part to the next one is no second mistake.
+            if index == before || joinsOperands(current.kind) { advance() }
             if canBeginOperand(current.kind) { root = expression() }
         }
         // Nobody reads more; a text that is no expression at all could give one for every character.
@@ -110,6 +111,10 @@ struct Parser {
             }
             advance()
         }
+    }
+
+    private func joinsOperands(_ kind: TokenKind) -> Bool {
+        kind == .andAnd || kind == .orOr || kind == .question || kind == .colon || kind == .comma
     }
 
     private func canBeginOperand(_ kind: TokenKind) -> Bool {
@@ -375,6 +380,8 @@ struct Parser {
         let start = current.start
         advance()
         var elements: [Expression.Element] = []
+        // The grammar has a comma that nothing follows, even where nothing stands before it: `[,]`.
+        if current.kind == .comma, following.kind == .rightBracket { advance() }
         while current.kind != .rightBracket, current.kind != .end {
             let isOptional = optionalMark()
             elements.append(Expression.Element(node: expression(), isOptional: isOptional))
@@ -407,6 +414,7 @@ struct Parser {
     private mutating func entries(key: (inout Parser) -> Expression.Node) -> [Expression.Entry] {
         advance()
         var entries: [Expression.Entry] = []
+        if current.kind == .comma, following.kind == .rightBrace { advance() }
         while current.kind != .rightBrace, current.kind != .end {
             let isOptional = optionalMark()
             let key = key(&self)

@@ -23,6 +23,8 @@ void cre2_free(cre2_pattern *pattern);
 bool cre2_is_match(const cre2_pattern *pattern, const char *text, size_t length);
 /// The first match at or after `offset`: fills `groups` (group 0 is the whole match), false when there is none.
 bool cre2_find(const cre2_pattern *pattern, const char *text, size_t length, size_t offset, cre2_range *groups, int32_t count);
+/// Instructions of the compiled pattern: at worst all of them are looked at for each byte of a text.
+int32_t cre2_program_size(const cre2_pattern *pattern);
 /// Capturing groups of the pattern, the whole match not counted.
 int32_t cre2_group_count(const cre2_pattern *pattern);
 

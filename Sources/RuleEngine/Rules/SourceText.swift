@@ -25,7 +25,13 @@ public struct SourceText: Hashable, Sendable {
     }
 
     /// Text that stands in no file; `file` names where it came from.
-    public init(_ text: String, file: String = "<expression>") { self.init(text, file: file, runs: []) }
+    public init(_ text: String, file: String = "<expression>") {
+        var runs = [Run(offset: 0, line: 1, column: 1)]
+        for (offset, byte) in text.utf8.enumerated() where byte == UInt8(ascii: "\n") {
+            runs.append(Run(offset: offset + 1, line: runs.count + 1, column: 1))
+        }
+        self.init(text, file: file, runs: runs)
+    }
 
     /// The place of a span; its length ends with the line it begins on.
     public func location(of span: Span) -> SourceLocation { location(of: span.start..<max(span.start, span.end)) }

@@ -83,27 +83,57 @@ extension Document {
         }
     }
 
-    /// The document of a value; what documents cannot hold (bytes, types) becomes text.
+    /// The most a document of a value may hold, in bytes: a value may share its parts, and be exponentially larger written out.
+    private static let maximumSize = 16 << 20
+
+    /// The document of a value; what documents cannot hold (bytes, types) becomes text. Null for one that would take more than 16 MiB.
     public init(_ value: CEL.Value) {
+        var room = Document.maximumSize
+        self = Document.document(of: value, room: &room) ?? .null
+    }
+
+    private static func document(of value: CEL.Value, room: inout Int) -> Document? {
+        room -= 16
+        guard room >= 0 else { return nil }
         switch value {
-        case .null: self = .null
-        case .bool(let value): self = .bool(value)
-        case .int(let value): self = .int(value)
-        case .uint(let value): self = Int64(exactly: value).map(Document.int) ?? .double(Double(value))
+        case .null: return .null
+        case .bool(let value): return .bool(value)
+        case .int(let value): return .int(value)
+        case .uint(let value): return Int64(exactly: value).map(Document.int) ?? .double(Double(value))
         case .double(let value):
-            self =
-                if let whole = Int64(exactly: value), whole.magnitude < 1 << 53, !(value == 0 && value.sign == .minus) { .int(whole) } else
-                { .double(value) }
-        case .string(let value): self = .string(value)
-        case .list(let elements): self = .array(elements.map(Document.init))
-        case .map(let map): self = .object(map.pairs.map { Member(Document($0.key).plainText, Document($0.value)) })
-        case .duration(let nanoseconds): self = .string(DurationText.seconds(nanoseconds: nanoseconds))
-        case .timestamp(let timestamp): self = .string(timestamp.text)
-        case .optional(let optional): self = optional.wrapped.map(Document.init) ?? .null
-        case .bytes(let bytes): self = .string(String(decoding: bytes, as: UTF8.self))
-        case .type(let type): self = .string(type.name)
-        case .opaque(let opaque): self = .string(opaque.text ?? opaque.typeName.name)
+            guard let whole = Int64(exactly: value), whole.magnitude < 1 << 53, !(value == 0 && value.sign == .minus) else {
+                return .double(value)
+            }
+            return .int(whole)
+        case .string(let value): return text(value, room: &room)
+        case .list(let elements):
+            var found: [Document] = []
+            for element in elements {
+                guard let element = document(of: element, room: &room) else { return nil }
+                found.append(element)
+            }
+            return .array(found)
+        case .map(let map):
+            var members: [Member] = []
+            for pair in map.pairs {
+                guard let key = document(of: pair.key, room: &room), let value = document(of: pair.value, room: &room) else { return nil }
+                members.append(Member(key.plainText, value))
+            }
+            return .object(members)
+        case .duration(let nanoseconds): return .string(DurationText.seconds(nanoseconds: nanoseconds))
+        case .timestamp(let timestamp): return .string(timestamp.text)
+        case .optional(let optional):
+            guard let wrapped = optional.wrapped else { return .null }
+            return document(of: wrapped, room: &room)
+        case .bytes(let bytes): return text(String(decoding: bytes, as: UTF8.self), room: &room)
+        case .type(let type): return .string(type.name)
+        case .opaque(let opaque): return .string(opaque.text ?? opaque.typeName.name)
         }
+    }
+
+    private static func text(_ text: String, room: inout Int) -> Document? {
+        room -= text.utf8.count
+        return room >= 0 ? .string(text) : nil
     }
 
     /// As people read it: text as it is, numbers shortest, everything else as JSON.

@@ -34,27 +34,35 @@ struct EvalCommand: ParsableCommand {
         let parsed = environment.parse(expression)
         guard let tree = parsed.expression, parsed.diagnostics.isEmpty else { throw complain(parsed.diagnostics, expression) }
         let compiled = environment.compile(tree, names: &names, strings: strings)
-        guard let program = compiled.program, !compiled.diagnostics.contains(where: { $0.severity == .error }) else {
-            throw complain(compiled.diagnostics, expression)
-        }
+        let complaint = complain(compiled.diagnostics, expression)
+        guard let program = compiled.program else { throw complaint }
         let (outcome, explanation) = withSlots(values.map { $0.1 }, strings) { slots in
             (program.evaluate(slots), explain ? program.explain(slots).render() : nil)
         }
         if let explanation { Output.talk(explanation) }
         switch outcome {
-        case .value(let value): Output.result(Document(value).json)
+        case .value(let value):
+            guard let text = value.json(maximumLength: 16 << 20) else {
+                Output.talk("error: the value would take more than 16 MiB to write")
+                throw Ending(1)
+            }
+            Output.result(text)
         case .missing(let name):
             Output.talk("error: '\(name)' is not there")
             throw Ending(1)
         case .error(let error):
-            Output.talk("error: \(error.message)")
-            throw Ending(1)
+            throw complain([CELDiagnostic(span: error.span, code: error.code.rawValue, message: error.message)], expression)
         }
     }
 
+    /// Shows what is wrong, each at its place.
     private func complain(_ diagnostics: [CELDiagnostic], _ expression: String) -> Ending {
         let source = SourceText(expression)
-        let renderer = DiagnosticRenderer { _ in expression.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) }
+        // "\r\n" is one Character, and no end of a line to `split(separator:)`.
+        let lines = expression.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { line in
+            String(decoding: line.last == UInt8(ascii: "\r") ? line.dropLast() : line, as: UTF8.self)
+        }
+        let renderer = DiagnosticRenderer { _ in lines }
         for diagnostic in diagnostics { Output.talk(renderer.render(source.diagnostic(diagnostic))) }
         return Ending(1)
     }

@@ -150,4 +150,10 @@ import Testing
         #expect(driver.engine.counters.readings == UInt64(Self.payloads.count * 2 + 3))
         _ = driver.take()
     }
+
+    @Test func `a value that shares its parts becomes no document that memory cannot hold`() {
+        let shared = (0..<60).reduce(Value.list([.string("a")])) { value, _ in .list([value, value]) }
+        #expect(Document(shared) == .null)
+        #expect(Document(.list([.string(String(repeating: "a", count: 1000)), .null])).array?.count == 2)
+    }
 }
