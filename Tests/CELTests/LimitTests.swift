@@ -58,6 +58,8 @@ import Testing
         "regex.replace(\((0..<18).reduce("'a'") { text, _ in "cel.bind(s, \(text), s + s)" }), 'a(.*b)?', 'x').size() > 0",
         // A pattern too large for RE2's automaton, over a long text.
         "\((0..<22).reduce("'a'") { text, _ in "cel.bind(s, \(text), s + s)" }).matches(r'(\\pL+\\s*){20}x')",
+        // Each name is another one to look for.
+        "lists.range(1000000).exists(x, timestamp(0).getHours('A/' + string(x)) > 30)",
         // Sorted by keys that are one long text.
         "cel.bind(t, \((0..<20).reduce("'a'") { text, _ in "cel.bind(s, \(text), s + s)" }), lists.range(20000).sortBy(x, t).size() > 0)",
         "lists.range(3000).map(x, [x]).distinct().size() > 0",
@@ -74,6 +76,16 @@ import Testing
         }
         #expect(error.code == .limit, "\(source.prefix(100)): \(error.message)")
         #expect(took < .seconds(20))
+    }
+
+    @Test func `a time zone's name that is far too long is not looked for`() throws {
+        let zone = Value.string(String(repeating: "a", count: 1 << 20))
+        let outcome = try Sample.outcome("lists.range(100000).exists(x, timestamp(0).getHours(zone) > 1)", ["zone": zone])
+        guard case .error(let error) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(error.code == .badArgument && error.message == "unknown time zone")
     }
 
     @Test func `a regular expression that needs too much memory is refused`() throws {

@@ -13,6 +13,9 @@ enum NamedZones {
         return Int64(zone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(instant))))
     }
 
+    /// Whether a name has been looked for before.
+    static func isKnown(_ name: String) -> Bool { cache.withLock { $0.keys.contains(name) } }
+
     private static func zone(_ name: String) -> TimeZone? {
         if let known = cache.withLock({ $0[name] }) { return known }
         // Names are plain ASCII; anything else must not reach the file names they are looked up by.

@@ -35,10 +35,12 @@ enum TimeFunctions {
         let zoned = StandardFunction(
             name, .member, [.of(.timestamp, .string, to: .int)],
             .binary { (value, zone, frame, span) throws(Fault) in
-                try frame.charge(8, span)
                 guard case .timestamp(let instant) = value, case .string(let zone) = zone else {
                     throw Fault(noOverload: name, [value.kind, zone.kind], span)
                 }
+                // No zone's name is as long, and reading it would take time that no limit counts.
+                guard zone.utf8.count <= 64 else { throw Fault(.badArgument, span, "unknown time zone") }
+                try frame.charge(ZoneOffset.steps(zone), span)
                 guard let offset = ZoneOffset.seconds(zone, at: instant.seconds) else {
                     throw Fault(.badArgument, span, "unknown time zone '\(zone)'")
                 }
@@ -54,6 +56,9 @@ enum ZoneOffset {
         if let fixed = fixed(zone) { return fixed }
         return NamedZones.offset(zone, at: instant)
     }
+
+    /// Steps that finding a zone is charged: one met for the first time is looked for among files.
+    static func steps(_ zone: String) -> Int { fixed(zone) != nil || NamedZones.isKnown(zone) ? 8 : 2000 }
 
     /// `UTC`, `Z`, `±hh:mm` and `hh:mm`.
     private static func fixed(_ zone: String) -> Int64? {
