@@ -78,6 +78,12 @@ import Testing
         #expect(took < .seconds(20))
     }
 
+    @Test func `thousands of matches in a long text are within the limits`() throws {
+        let text = Value.string(String(repeating: "ab1 ", count: 16_000))
+        #expect(try Sample.value("regex.replace(t, '[0-9]+', 'x').size() == t.size()", ["t": text]).isEqual(to: .bool(true)))
+        #expect(try Sample.value("regex.extractAll(t, r'\\w+').size() == 16000", ["t": text]).isEqual(to: .bool(true)))
+    }
+
     @Test func `a time zone's name that is far too long is not looked for`() throws {
         let zone = Value.string(String(repeating: "a", count: 1 << 20))
         let outcome = try Sample.outcome("lists.range(100000).exists(x, timestamp(0).getHours(zone) > 1)", ["zone": zone])
