@@ -496,6 +496,8 @@ void open_string(lua_State *L) {
         {"rep", string_rep}, {"byte", string_byte}, {"sub", string_sub}, {"dump", string_dump_refused}, {NULL, NULL},
     };
     static const char *const utf8_functions[] = {"char", "codepoint", "codes", "len", "offset", NULL};
+    // Lua does arithmetic on texts that are numbers through the metatable that its own library gives to strings.
+    static const char *const arithmetic[] = {"__add", "__sub", "__mul", "__mod", "__pow", "__div", "__idiv", "__unm", NULL};
     borrow(L, luaopen_string);
     take(L, counted, true);
     lua_pop(L, 1);
@@ -507,6 +509,10 @@ void open_string(lua_State *L) {
     lua_setfield(L, -2, "__index");
     lua_pushliteral(L, "string");
     lua_setfield(L, -2, "__metatable");
+    if (lua_getmetatable(L, -2)) {
+        take(L, arithmetic, true);
+        lua_pop(L, 1);
+    }
     lua_setmetatable(L, -2);
     lua_pop(L, 1);
     lua_newtable(L);

@@ -117,6 +117,8 @@ static void encode_value(lua_State *L, sandbox *s, int index, bool takes_functio
     }
     case LUA_TTABLE: {
         lua_Unsigned length;
+        // Going through what once was a big table takes long, and nothing of it counts.
+        check_time(L, s);
         complete_reading(L, s, index);
         if (is_sequence(L, index, &length)) encode_sequence(L, s, index, length, takes_functions, depth);
         else encode_members(L, s, index, takes_functions, depth);
@@ -262,6 +264,9 @@ static int call_host(lua_State *L) {
     s->caller = L;
     int32_t answer = s->host(s->user, (int32_t)lua_tointeger(L, lua_upvalueindex(1)), count);
     s->caller = outer;
+    // What the host did may have been charged, and may have taken long.
+    charge(L, s, 0);
+    check_time(L, s);
     switch (answer) {
     case SANDBOX_RETURN: return decode_all(L, s);
     case SANDBOX_WAIT:

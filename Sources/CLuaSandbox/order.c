@@ -87,6 +87,8 @@ int base_next(lua_State *L) {
     sandbox *s = owner(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
+    // Places that are empty count for nothing, and there may be many.
+    check_time(L, s);
     complete_reading(L, s, 1);
     table_key from, best, key;
     bool has_from = !lua_isnil(L, 2), has_best = false;
@@ -141,6 +143,7 @@ int base_pairs(lua_State *L) {
         return 3;
     }
     luaL_checktype(L, 1, LUA_TTABLE);
+    check_time(L, s);
     complete_reading(L, s, 1);
     size_t count = sorted_keys(L, s, 1);
     lua_createtable(L, (int)count, 0);

@@ -32,6 +32,10 @@ import Testing
         "while true do end", "while true do pcall(error, 1) end", "local s = string.rep('a', 30000) while true do s:find('.-.-.-b') end",
         "local function f() return f() end f()", "while true do coroutine.wrap(function() end)() end",
         "local t = {} for i = 1, 20000 do t[i] = -i end while true do table.sort(t, function(a, b) return a < b end) end",
+        "local t = {} for i = 1, 500000 do t[i] = i end for i = 1, 500000 do t[i] = nil end while true do next(t) end",
+        "local t = {} for i = 1, 500000 do t[i] = i end for i = 1, 500000 do t[i] = nil end while true do pcall(json.encode, t) end",
+        "local l = {} for i = 1, 300 do l[i] = i end while true do cel.eval('l.map(x, l.map(y, l.map(z, x)))', {l = l}) end",
+        "local s = ('a'):rep(700000) while true do base64.decode(s) end",
     ])
     func `a script that loops is stopped soon after its limit`(_ body: String) throws {
         let runtime = Self.looping(body)

@@ -17,6 +17,20 @@ import Testing
         end
         """#
 
+    @Test func `texts that are numbers are reckoned with as Lua does`() throws {
+        let texts = ["'10'", "'3.5'", "'0x10'", "' 7 '", "'abc'", "''", "'1e2'", "10", "nil", "{}"]
+        var text = Self.prelude + "\n"
+        for left in texts {
+            for right in texts {
+                for (number, sign) in ["+", "-", "*", "/", "//", "%", "^", "|", "..", "<", "=="].enumerated() {
+                    text += "show(\"\(number)\", pcall(function(a, b) return a \(sign) b end, \(left), \(right)))\n"
+                }
+            }
+            text += "show('minus', pcall(function(a) return -a end, \(left)))\n"
+        }
+        try compare(text + "\nreturn table.concat(out, '\\n')")
+    }
+
     @Test(arguments: 0..<40)
     func `patterns match as Lua's do`(_ seed: UInt64) throws {
         var chance = Chance(seed: seed)

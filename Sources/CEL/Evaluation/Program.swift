@@ -109,6 +109,19 @@ public final class Program: Sendable {
         }
     }
 
+    /// The same with a budget of the caller's, of at most the environment's; what is not used of it is left.
+    public func evaluate(_ slots: UnsafePointer<Slot>, steps: inout Int) -> Outcome {
+        withFrame(slots, steps: min(max(0, steps), limits.steps)) { frame in
+            let given = frame.steps
+            defer { steps -= given - frame.steps }
+            do throws(Fault) {
+                return .value(try root.value(&frame))
+            } catch {
+                return Outcome(error)
+            }
+        }
+    }
+
     /// The comparison that decided the condition: the first that made an `&&` false or an `||` true, else the last that was evaluated.
     public func decidingComparison(_ slots: UnsafePointer<Slot>) -> DecidingComparison? {
         guard var found = withFrame(slots, { root.decidingComparison(&$0) }) else { return nil }
@@ -122,11 +135,12 @@ public final class Program: Sendable {
     }
 
     @inline(__always)
-    func withFrame<R>(_ slots: UnsafePointer<Slot>, locals count: Int? = nil, _ body: (inout Frame) -> R) -> R {
+    func withFrame<R>(_ slots: UnsafePointer<Slot>, locals count: Int? = nil, steps: Int? = nil, _ body: (inout Frame) -> R) -> R {
         withUnsafeTemporaryAllocation(of: Local.self, capacity: max(1, count ?? localCount)) { locals in
             locals.initialize(repeating: .unbound)
             // The capacity is at least 1, so the buffer has a base address.
-            var frame = Frame(slots: slots, locals: locals.baseAddress!, strings: table, steps: limits.steps, memory: limits.memory)
+            var frame = Frame(
+                slots: slots, locals: locals.baseAddress!, strings: table, steps: steps ?? limits.steps, memory: limits.memory)
             return body(&frame)
         }
     }

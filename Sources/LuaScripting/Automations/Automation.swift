@@ -65,6 +65,9 @@ final class Automation {
     /// Conditions that were compiled, by their text.
     var conditions: [String: CELCondition] = [:]
     var compiled: [CELCondition] = []
+    /// Bytes of the texts of both.
+    var conditionsLength = 0
+    var compiledLength = 0
 
     struct RunKey: Hashable {
         var handler: Int

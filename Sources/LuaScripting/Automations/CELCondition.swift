@@ -6,6 +6,15 @@ struct CELCondition {
     private let program: Program
     private let strings: InternedStrings
     private let names: [String]
+    /// Bytes of its text.
+    let length: Int
+
+    /// Of the expression's own steps, in one evaluation.
+    static let mostSteps = 1_000_000
+    /// Of one that every message is held against.
+    private static let mostStepsOfCondition = 100_000
+    /// Bytes of a text.
+    static let longest = 16_384
 
     private struct AnyNames: NameResolver {
         var names: [String] = []
@@ -22,6 +31,10 @@ struct CELCondition {
     }
 
     init(_ text: String) throws(Mistake) {
+        guard text.utf8.count <= Self.longest else {
+            throw Mistake(message: "an expression may have at most \(Self.longest) bytes in a script")
+        }
+        length = text.utf8.count
         let environment = RuleLanguageEnvironment.standard
         let parsed = environment.parse(text)
         guard let expression = parsed.expression else { throw Mistake(message: parsed.diagnostics.first?.message ?? "it is no expression") }
@@ -35,13 +48,15 @@ struct CELCondition {
     }
 
     /// The value, or what went wrong.
-    func evaluate(_ members: [LuaValue.Member]) -> Result<Value, Mistake> {
+    ///
+    /// - Parameter steps: how many it may take; those it has taken are subtracted.
+    func evaluate(_ members: [LuaValue.Member], steps: inout Int) -> Result<Value, Mistake> {
         let values = names.map { name in members.last { $0.name == name }.flatMap { $0.value.isNone ? nil : $0.value.celValue } }
         let slots = values.map { $0.map { Slot(retaining: $0, strings: strings) } ?? .missing } + [.missing]
         defer { for slot in slots { slot.release() } }
         return slots.withUnsafeBufferPointer { buffer in
             // Never empty, so that there is an address.
-            switch program.evaluate(buffer.baseAddress!) {
+            switch program.evaluate(buffer.baseAddress!, steps: &steps) {
             case .value(let value): .success(value)
             case .missing(let name): .failure(Mistake(message: "there is no '\(name)'"))
             case .error(let error): .failure(Mistake(message: error.message))
@@ -50,6 +65,7 @@ struct CELCondition {
     }
 
     func isTrue(_ members: [LuaValue.Member]) -> Bool {
-        if case .success(.bool(true)) = evaluate(members) { true } else { false }
+        var steps = Self.mostStepsOfCondition
+        return if case .success(.bool(true)) = evaluate(members, steps: &steps) { true } else { false }
     }
 }

@@ -3,13 +3,16 @@ internal import RuleEngine
 
 extension AutomationRuntime {
     private static let conditionKind: Int32 = 2
+    private static let instructionsAStep: Int64 = 4
+    /// Bytes of texts: what they are compiled to is larger, and outside of the script's memory.
+    private static let mostCompiled = 262_144
 
     func defineCEL(_ automation: Automation) {
         define(automation, "cel.eval") { _, automation, call in
             guard let text = call[0].text else { return .raise("wants an expression first") }
             guard let names = call[1].isNone ? [] : call[1].members else { return .raise("the names must be a table") }
             do throws(CELCondition.Mistake) {
-                return Self.answer(try automation.condition(text).evaluate(names))
+                return Self.evaluate(try automation.condition(text, call), names, call)
             } catch {
                 return .raise(error.message)
             }
@@ -20,7 +23,12 @@ extension AutomationRuntime {
                 return .raise("a script may compile 1000 expressions; keep what 'compile' gives")
             }
             do throws(CELCondition.Mistake) {
-                automation.compiled.append(try automation.condition(text))
+                let condition = try automation.condition(text, call)
+                guard automation.compiledLength + condition.length <= Self.mostCompiled else {
+                    return .raise("a script may compile \(Self.mostCompiled) bytes of expressions in all; keep what 'compile' gives")
+                }
+                automation.compiledLength += condition.length
+                automation.compiled.append(condition)
             } catch {
                 return .raise(error.message)
             }
@@ -33,13 +41,18 @@ extension AutomationRuntime {
                     return .raise("is a method: call it with ':'")
                 }
                 guard let names = call[1].isNone ? [] : call[1].members else { return .raise("the names must be a table") }
-                return Self.answer(automation.compiled[Int(number)].evaluate(names))
+                return Self.evaluate(automation.compiled[Int(number)], names, call)
             })
     }
 
-    /// A value; or nil and why there is none.
-    private static func answer(_ result: Result<Value, CELCondition.Mistake>) -> LuaAnswer {
-        switch result {
+    /// A value; or nil and why there is none. Its steps count as instructions.
+    private static func evaluate(_ condition: CELCondition, _ names: [LuaValue.Member], _ call: LuaCall) -> LuaAnswer {
+        let given = Int(min(Int64(CELCondition.mostSteps), call.instructionsLeft / instructionsAStep))
+        var left = given
+        let result = condition.evaluate(names, steps: &left)
+        // Who has not enough left for it comes to the limit of the run, not of the expression.
+        call.charge(left == 0 && given < CELCondition.mostSteps ? call.instructionsLeft + 1 : Int64(given - left) * instructionsAStep)
+        return switch result {
         case .success(let value): .value(LuaValue(value))
         case .failure(let mistake): .failed(mistake.message)
         }

@@ -19,7 +19,7 @@ extension AutomationRuntime {
                     timeout = nanoseconds
                 case "where":
                     guard let text = option.value.text else { return .raise("'where' must be an expression") }
-                    do throws(CELCondition.Mistake) { condition = try automation.condition(text) } catch {
+                    do throws(CELCondition.Mistake) { condition = try automation.condition(text, call) } catch {
                         return .raise("'where': \(error.message)")
                     }
                 default: return .raise("there is no option '\(option.name)': there are timeout and where")
@@ -75,11 +75,20 @@ extension AutomationRuntime {
 }
 
 extension Automation {
+    /// Bytes of the texts of conditions that are kept.
+    private static let mostKept = 262_144
+    private static let instructionsAByte = 20
+
     /// A condition, compiled once.
-    func condition(_ text: String) throws(CELCondition.Mistake) -> CELCondition {
+    func condition(_ text: String, _ call: LuaCall) throws(CELCondition.Mistake) -> CELCondition {
         if let known = conditions[text] { return known }
+        call.charge(Int64(min(text.utf8.count, CELCondition.longest) * Self.instructionsAByte))
         let condition = try CELCondition(text)
-        if conditions.count >= 1000 { conditions = [:] }
+        if conditionsLength + condition.length > Self.mostKept {
+            conditions = [:]
+            conditionsLength = 0
+        }
+        conditionsLength += condition.length
         conditions[text] = condition
         return condition
     }

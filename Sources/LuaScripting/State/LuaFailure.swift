@@ -25,17 +25,28 @@ extension LuaFailure: CustomStringConvertible {
     /// As compilers write it: the place, the line of the source with it, and the way there.
     public func text(source: String?) -> String {
         var text = file.isEmpty ? "error: \(message)\n" : "\(file):\(line): error: \(message)\n"
-        if let source, line > 0 {
-            let lines = source.split(separator: "\n", maxSplits: line, omittingEmptySubsequences: false)
-            if line <= lines.count {
-                let number = "\(line)"
-                let margin = String(repeating: " ", count: number.count)
-                text += "\(margin) |\n\(number) | \(lines[line - 1])\n\(margin) |\n"
-            }
-        }
+        if let source, line > 0 { for shown in lines(to: source) { text += Self.excerpt(source, shown) } }
         // One frame says no more than the place.
         let frames = traceback.split(separator: "\n")
         if frames.count > 1 { text += frames.map { "  \($0)\n" }.joined() }
         return text
+    }
+
+    /// Of mistakes of grammar Lua says where it noticed, at the end of the file perhaps, and in words where they begin: `(to close 'function' at line 3)`.
+    private func lines(to source: String) -> [Int] {
+        let words = " at line "
+        guard let range = message.firstRange(of: words) else { return [line] }
+        guard let other = Int(message[range.upperBound...].prefix { $0.isNumber }), other != line else { return [line] }
+        // `break outside loop at line 1`: noticed later.
+        return message.contains("to close") ? [other, line] : [other]
+    }
+
+    /// Empty for a line that the source does not have, or on which there is nothing.
+    private static func excerpt(_ source: String, _ line: Int) -> String {
+        let lines = source.split(separator: "\n", maxSplits: line, omittingEmptySubsequences: false)
+        guard line <= lines.count, lines[line - 1].contains(where: { !$0.isWhitespace }) else { return "" }
+        let number = "\(line)"
+        let margin = String(repeating: " ", count: number.count)
+        return "\(margin) |\n\(number) | \(lines[line - 1])\n\(margin) |\n"
     }
 }

@@ -281,6 +281,12 @@ public struct LuaCall {
     /// Whether it may be answered with `.wait`: not at load, and not where C code is between (a comparison of `table.sort`).
     public var mayWait: Bool { sandbox_may_wait(sandbox) }
 
+    /// Instructions that the run may still use.
+    public var instructionsLeft: Int64 { max(0, sandbox.pointee.left) }
+
+    /// Counts work of the host function as instructions of the run: when they are used up, the run ends as soon as the function has answered.
+    public func charge(_ instructions: Int64) { sandbox.pointee.left -= max(0, min(instructions, 1 << 40)) }
+
     /// Where the script calls from.
     public var place: (file: String, line: Int) {
         let line = sandbox_caller_line(sandbox)
