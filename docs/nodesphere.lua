@@ -45,13 +45,21 @@ function Automation:on_reading(filter, handler, options) end
 ---@param options? HandlerOptions
 ---@overload fun(self: Automation, name: string, handler: fun(alert: Alert), options?: HandlerOptions)
 function Automation:on_alert(name, state, handler, options) end
+---@class Timer
+local Timer = {}
+--- Stops what `after`, `every` or `cron` has begun: it is not called any more. False when nothing was to come.
+---@return boolean
+function Timer:cancel() end
+
 ---@param interval duration
 ---@param handler fun()
 ---@param options? HandlerOptions
+---@return Timer
 function Automation:every(interval, handler, options) end
 ---@param expression string
 ---@param handler fun()
 ---@param options? HandlerOptions
+---@return Timer
 function Automation:cron(expression, handler, options) end
 ---@param handler fun(reason: "start"|"reload"|"recovery")
 function Automation:on_start(handler) end
@@ -79,13 +87,16 @@ function automation(settings) end
 ---@param interval duration
 ---@param handler fun()
 ---@param options? HandlerOptions
+---@return Timer
 function every(interval, handler, options) end
 ---@param expression string
 ---@param handler fun()
 ---@param options? HandlerOptions
+---@return Timer
 function cron(expression, handler, options) end
 ---@param delay duration
 ---@param handler fun()
+---@return Timer
 function after(delay, handler) end
 ---@param at number|string seconds since 1970, RFC 3339, or a duration from now
 ---@param name string

@@ -217,6 +217,7 @@ static void take_place(sandbox *s, const char *text, size_t length) {
             size_t tail = strlen(name);
             if (i - skip > tail || memcmp(text + skip, name + tail - (i - skip), i - skip) != 0) continue;
             s->line = (int32_t)line;
+            s->is_placed = true;
             sandbox_clear(&s->chunk);
             put_text(&s->chunk, name);
             sandbox_put_raw(&s->message, text + end + 2, length - end - 2);
@@ -230,6 +231,7 @@ static void take_place(sandbox *s, const char *text, size_t length) {
 static void take_failure(sandbox *s, lua_State *co, int status) {
     note_status(s, status);
     take_traceback(s, co);
+    s->is_placed = s->limit != SANDBOX_NO_LIMIT;
     if (s->limit != SANDBOX_HOST_LIMIT) sandbox_clear(&s->message);
     if (s->limit) return;
     size_t length = 0;
@@ -375,6 +377,7 @@ static void begin(sandbox *s, bool may_wait) {
 static int32_t fail_on_main(sandbox *s, int status) {
     note_status(s, status);
     s->line = 0;
+    s->is_placed = false;
     sandbox_clear(&s->message);
     sandbox_clear(&s->traceback);
     sandbox_clear(&s->chunk);

@@ -56,6 +56,10 @@ public final class NativePlugin: Plugin {
     public func action(_ name: String) throws(PluginFailure) -> any PluginAction {
         throw PluginFailure("a native plugin cannot provide actions", at: manifest.location)
     }
+
+    public func rehearsal() throws(PluginFailure) -> any PluginRehearsal {
+        throw PluginFailure("a native plugin cannot provide actions", at: manifest.location)
+    }
 }
 
 /// A decoder of a native plugin; the library's lock keeps its calls apart.

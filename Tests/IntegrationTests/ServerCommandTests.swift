@@ -85,6 +85,29 @@ import Testing
         #expect(result.output == "checked 1 rule file and 1 test file: 5 errors, 0 warnings\n")
     }
 
+    @Test func `check tells of actions that nobody offers, whatever else is wrong`() async throws {
+        let folder = try folder()
+        folder.write("bad/bad.yaml", Self.broken)
+        folder.write(
+            "bad/calls.yaml",
+            """
+            groups:
+              - name: calls
+                on: "a/{device}"
+                rules:
+                  - alert: Calls
+                    expr: x > 1.0
+                    actions: {firing: [{script: fan.dry}, {plugin: lamps.blink}]}
+            """)
+        let result = try await run(["check", "bad"], in: folder)
+        #expect(result.output == "checked 2 rule files: 7 errors, 0 warnings\n")
+        #expect(result.errors.contains("bad/calls.yaml:7:37: error: there is no automation 'fan' [unknown-action]"), "\(result.errors)")
+        #expect(result.errors.contains("error: no plugin provides the action 'lamps.blink' [unknown-action]"))
+        folder.write("bad/automations/fan.lua", "automation { name = 'fan' }:action('wet', function() end)")
+        let other = try await run(["check", "bad"], in: folder)
+        #expect(other.errors.contains("the automation 'fan' offers no action 'dry' [unknown-action]"))
+    }
+
     /// libmongoc names its shared memory after the process; a killed one leaves it, and numbers come again.
     @Test func `what a killed process left in shared memory is not told`() async throws {
         let folder = try folder()

@@ -28,7 +28,8 @@ import Testing
 
     @Test func `what is compiled is bounded`() {
         let long = "local long = '[' .. ('1,'):rep(7000) .. '1] == ' "
-        let lines = Self.lines(long + "local ok, e = true local n = 0 repeat n = n + 1 ok, e = pcall(cel.compile, long .. n) until not ok log.info(n, e)")
+        let loop = "local ok, e = true local n = 0 repeat n = n + 1 ok, e = pcall(cel.compile, long .. n) until not ok log.info(n, e)"
+        let lines = Self.lines(long + loop)
         #expect(lines.count == 1 && lines[0].contains("a script may compile 262144 bytes of expressions in all"), "\(lines)")
         let longer = Self.lines("log.info(pcall(cel.eval, (' '):rep(20000) .. '1'))")
         #expect(longer.count == 1 && longer[0].contains("an expression may have at most 16384 bytes in a script"), "\(longer)")

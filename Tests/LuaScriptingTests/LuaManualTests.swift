@@ -89,6 +89,7 @@ import Testing
             for _, name in ipairs { "on_reading", "on_alert", "on_start", "on_stop", "on_schedule", "every", "cron", "action" } do
               if pcall(function() return a[name] end) and a[name] then names[#names + 1] = "Automation:" .. name end
             end
+            if after("1d", print).cancel then names[#names + 1] = "Timer:cancel" end
             a:on_start(function() log.info(table.concat(names, " ")) end)
             """)
         return Set(try #require(stage.lines.first).split(separator: " ").dropFirst(2).map(String.init))
@@ -104,7 +105,7 @@ import Testing
         #expect(stubbed == functions, "only one has: \(stubbed.symmetricDifference(functions).sorted())")
         let manual = try Self.file("docs/lua.md")
         for name in functions {
-            let shown = name.replacingOccurrences(of: "Automation:", with: "a:")
+            let shown = name.replacingOccurrences(of: "Automation:", with: "a:").replacingOccurrences(of: "Timer:", with: "timer:")
             #expect(manual.contains("`\(shown)") || manual.contains(" \(shown) {"), "\(name)")
         }
     }

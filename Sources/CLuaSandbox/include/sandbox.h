@@ -112,6 +112,8 @@ struct sandbox {
     // The last failure.
     sandbox_bytes message, traceback, chunk;
     int32_t line;
+    /// Whether the message began with a place; an error that was raised without one (`error("…", 0)`) is meant to be read without.
+    bool is_placed;
     // Scratch of `pairs`.
     void *keys;
     size_t key_capacity;

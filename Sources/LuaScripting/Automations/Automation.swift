@@ -18,8 +18,8 @@ final class Automation {
     var lines: [RunKey: [QueuedCall]] = [:]
     /// How many of them wait for a message.
     var messageWaits = 0
-    /// Functions of `after` that are not called yet.
-    var pendingFunctions = 0
+    /// Functions of `after` that are not called yet, by the number of their handle.
+    var pending: [Int64: LuaFunction] = [:]
     /// The call that runs now; nil while the file itself is read. Of a message's handler it is made when somebody asks: most handlers wait for nothing.
     var current: HandlerRun? {
         if running == nil, let beginning {
@@ -46,7 +46,7 @@ final class Automation {
     /// Another version has taken its place; what had begun goes on.
     var isRetiring = false
     /// Whether something of it is still to run.
-    var isBusy: Bool { !waiting.isEmpty || !lines.isEmpty || pendingFunctions > 0 }
+    var isBusy: Bool { !waiting.isEmpty || !lines.isEmpty || !pending.isEmpty }
     // Outputs and calls, counted against their limits.
     var outputs = 0.0
     var outputsAt = Instant.distantPast

@@ -203,7 +203,7 @@ extension AutomationRuntime {
 
     /// Reports a fault, and lets the script rest when it was one too many.
     func fault(_ automation: Automation, _ failure: LuaFailure) {
-        var fault = ScriptFault(failure)
+        var fault = ScriptFault(failure, in: automation)
         automation.faults += 1
         automation.recentFaults = automation.recentFaults.filter { now - $0 < 60_000_000_000 } + [now]
         if let last = automation.lastFaultAt, now - last > Self.calmAfter { automation.rest = nil }

@@ -12,7 +12,10 @@ public final class AutomationRuntime: ScriptRuntime {
     var now = Instant.distantPast
     var effects: [ScriptEffect] = []
     var timers = Heap<ScriptTimer>()
-    private var nextTimer: Int64 = 0
+    var nextTimer: Int64 = 0
+    /// With more than these, timers that nobody waits for are taken out.
+    var timersToSweep = 1024
+    private var nextFunction: Int64 = 0
     private var nextRun: Int64 = 0
     private var nextRequest: Int64 = 0
     /// What was stored of scripts, until a script of that name is loaded.
@@ -89,7 +92,7 @@ public final class AutomationRuntime: ScriptRuntime {
         if let failure = read(automation) {
             automation.hasFailed = true
             automation.handlers = []
-            let fault = ScriptFault(failure)
+            let fault = ScriptFault(failure, in: automation)
             automation.lastFault = fault
             automation.faults += 1
             emit(automation, .fault(fault))
@@ -108,7 +111,9 @@ public final class AutomationRuntime: ScriptRuntime {
         defer { automation.isLoading = false }
         automation.mayHaveChanged = true
         do throws(LuaFailure) {
-            try automation.lua.load(automation.text, name: automation.file)
+            // As Lua does with files: a first line for the shell is none of the script's.
+            let text = automation.text
+            try automation.lua.load(text.hasPrefix("#") ? "--" + text : text, name: automation.file)
         } catch {
             return error
         }
@@ -362,18 +367,27 @@ public final class AutomationRuntime: ScriptRuntime {
         HandlerRun(number: nextRunNumber(), handler: handler, key: key, captures: captures)
     }
 
+    func nextFunctionNumber() -> Int64 {
+        nextFunction += 1
+        return nextFunction
+    }
+
     func newRequest() -> Int64 {
         nextRequest += 1
         return nextRequest
     }
-
-    func addTimer(_ due: Instant, _ automation: Automation, _ kind: ScriptTimer.Kind) {
-        nextTimer += 1
-        timers.insert(ScriptTimer(due: due, number: nextTimer, automation: automation, kind: kind))
-    }
 }
 
 extension ScriptFault {
+    /// With the line of the script's text.
+    init(_ failure: LuaFailure, in automation: Automation) {
+        self.init(failure)
+        guard failure.line > 0, failure.file == automation.file else { return }
+        let lines = automation.text.split(separator: "\n", maxSplits: failure.line, omittingEmptySubsequences: false)
+        guard failure.line <= lines.count, lines[failure.line - 1].contains(where: { !$0.isWhitespace }) else { return }
+        sourceLine = String(lines[failure.line - 1].prefix(200))
+    }
+
     init(_ failure: LuaFailure) {
         self.init(
             file: failure.file, line: failure.line, message: failure.message, limit: failure.limit?.rawValue, traceback: failure.traceback)

@@ -30,6 +30,8 @@ struct Handler {
 
     /// Calls that may wait at once (parallel), or stand in line (queued), for one key.
     var most = 10
+    /// A clock (`every`, `cron`) that the script has stopped.
+    var isCancelled = false
 }
 
 /// A call of a handler that has not ended.

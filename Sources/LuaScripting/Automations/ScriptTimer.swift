@@ -7,7 +7,7 @@ struct ScriptTimer: Comparable {
         case every(handler: Int)
         /// The end of a wait; late when the call has waited anew since.
         case wake(run: Int64, wait: Int)
-        case after(LuaFunction)
+        case after(number: Int64)
         case schedule(id: String, name: String, data: Document)
         /// State that was changed is stored.
         case flush
@@ -25,6 +25,8 @@ struct ScriptTimer: Comparable {
 
 extension AutomationRuntime {
     public var nextDue: Instant? { timers.min?.due }
+    /// Timers that lie there, those that nobody waits for any more included.
+    public var timersHeld: Int { timers.count }
 
     public func advance(to instant: Instant, most: Int = .max) -> Bool {
         var left = most
@@ -49,6 +51,7 @@ extension AutomationRuntime {
         }
         switch timer.kind {
         case .every(let number):
+            guard !automation.handlers[number].isCancelled else { return }
             switch automation.handlers[number].trigger {
             case .every(let nanoseconds): addTimer(timer.due + nanoseconds, automation, timer.kind)
             default: scheduleCron(automation, number)
@@ -60,8 +63,8 @@ extension AutomationRuntime {
             if case .message = run.wait { automation.messageWaits -= 1 }
             run.wait = .time
             resume(run, of: automation) { $0.nothing() }
-        case .after(let function):
-            automation.pendingFunctions -= 1
+        case .after(let number):
+            guard let function = automation.pending.removeValue(forKey: number) else { return }
             defer { automation.lua.release(function) }
             guard mayRun(automation) else { return }
             execute(newRun(nil, "", []), of: automation) { () throws(LuaFailure) in try automation.lua.start(function) { _ in } }
@@ -74,6 +77,28 @@ extension AutomationRuntime {
         case .enable:
             automation.disabledUntil = nil
             automation.recentFaults = []
+        }
+    }
+
+    func addTimer(_ due: Instant, _ automation: Automation, _ kind: ScriptTimer.Kind) {
+        nextTimer += 1
+        timers.insert(ScriptTimer(due: due, number: nextTimer, automation: automation, kind: kind))
+        guard timers.count > timersToSweep else { return }
+        // What was cancelled, or has ended before its time, would lie there until then: in time half of them may be such.
+        timers = Heap(timers.unordered.filter(\.isAwaited))
+        timersToSweep = timers.count * 2 + 1024
+    }
+}
+
+extension ScriptTimer {
+    /// Whether anything would happen when it is due.
+    fileprivate var isAwaited: Bool {
+        guard !automation.hasFailed else { return false }
+        return switch kind {
+        case .wake(let run, let wait): automation.waiting[run]?.waits == wait
+        case .after(let number): automation.pending[number] != nil
+        case .every(let handler): !automation.handlers[handler].isCancelled
+        case .schedule, .flush, .enable: true
         }
     }
 }

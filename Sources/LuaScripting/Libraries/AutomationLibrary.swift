@@ -82,17 +82,25 @@ extension AutomationRuntime {
         guard let nanoseconds = call.duration(place), nanoseconds >= 100_000_000 else {
             return .raise("wants a duration of at least 100ms, such as \"15m\"")
         }
-        return add(.every(nanoseconds: nanoseconds), call[place + 1], call[place + 2], captures: [], automation)
+        return addClock(.every(nanoseconds: nanoseconds), call[place + 1], call[place + 2], automation)
     }
 
     private static func addCron(_ automation: Automation, _ call: LuaCall, from place: Int) -> LuaAnswer {
         guard automation.isLoading else { return .raise("is called while the file is read") }
         guard let text = call[place].text else { return .raise("wants a cron expression, such as \"0 7 * * mon-fri\"") }
         do throws(CronExpression.Mistake) {
-            return add(.cron(try CronExpression(text)), call[place + 1], call[place + 2], captures: [], automation)
+            return addClock(.cron(try CronExpression(text)), call[place + 1], call[place + 2], automation)
         } catch {
             return .raise("'\(text)': \(error.message)")
         }
+    }
+
+    private static func addClock(_ trigger: Handler.Trigger, _ function: LuaValue, _ options: LuaValue, _ automation: Automation)
+        -> LuaAnswer
+    {
+        let answer = add(trigger, function, options, captures: [], automation)
+        if case .raise = answer { return answer }
+        return clock(of: automation.handlers.count - 1)
     }
 
     private static func add(

@@ -132,15 +132,21 @@ struct LuaAction: PluginAction {
         }
         switch result {
         case .failure(let failure): return .failed(reason: "the plugin failed: \(failure)")
-        case .success(let values):
-            let reason = values.dropFirst().first?.text ?? "the plugin gives no reason"
-            switch values.first?.text {
-            // An action that gives nothing has done what it should.
-            case nil where values.first.map(\.isNone) ?? true, "ok": return .done
-            case "retry": return .retry(reason: reason)
-            case "reject": return .failed(reason: reason)
-            default: return .failed(reason: "the plugin must give nothing, \"ok\", \"retry\" or \"reject\"")
-            }
+        case .success(let values): return PluginActionResult(values)
+        }
+    }
+}
+
+extension PluginActionResult {
+    /// What an action gave: nothing or `"ok"`; `"retry"` or `"reject"` and a reason.
+    init(_ values: [LuaValue]) {
+        let reason = values.dropFirst().first?.text ?? "the plugin gives no reason"
+        switch values.first?.text {
+        // An action that gives nothing has done what it should.
+        case nil where values.first.map(\.isNone) ?? true, "ok": self = .done
+        case "retry": self = .retry(reason: reason)
+        case "reject": self = .failed(reason: reason)
+        default: self = .failed(reason: "the plugin must give nothing, \"ok\", \"retry\" or \"reject\"")
         }
     }
 }

@@ -40,7 +40,7 @@ final class LuaDecoder: TelemetryDecoder {
         let outcome: Result<DecodedMessage, TelemetryDecoderFailure> = lock.withLock { _ in
             do throws(LuaFailure) {
                 return try running.state.lua.decode(running.function, topic, payload, into: fields)
-            } catch { return .failure(TelemetryDecoderFailure(error.limit == nil ? error.message : error.description)) }
+            } catch { return .failure(TelemetryDecoderFailure(error.reason)) }
         }
         return try outcome.get()
     }

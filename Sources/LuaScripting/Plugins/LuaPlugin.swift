@@ -56,7 +56,8 @@ public final class LuaPlugin: Plugin {
     private static let limits = LuaLimits(instructions: 2_000_000, wallTime: .milliseconds(200), memory: 16 << 20)
 
     private static func state(
-        _ manifest: PluginManifest, _ source: String, _ config: LuaValue, _ rights: PluginRights, _ logger: Logger
+        _ manifest: PluginManifest, _ source: String, _ config: LuaValue, _ rights: PluginRights, _ logger: Logger,
+        limits: LuaLimits = limits
     ) throws(PluginFailure) -> sending PluginState {
         var logger = logger
         logger[metadataKey: "plugin"] = "\(manifest.name)"
@@ -86,7 +87,7 @@ public final class LuaPlugin: Plugin {
                 } catch { return .failure(error) }
             }
             switch outcome {
-            case .failure(let failure): throw FunctionFailure("\(name): \(failure.message)")
+            case .failure(let failure): throw FunctionFailure("\(name): \(failure.reason)")
             case .success(let value): return try value.value(of: signature.result, from: name)
             }
         }
@@ -104,6 +105,13 @@ public final class LuaPlugin: Plugin {
             throw PluginFailure("the plugin has no action '\(name)'", at: manifest.location)
         }
         return LuaAction("\(manifest.name).\(name)", function: function, state: handlers, services: services)
+    }
+
+    public func rehearsal() throws(PluginFailure) -> any PluginRehearsal {
+        var limits = Self.limits
+        limits.wallTime = nil
+        let rights = PluginRights(plugin: manifest.name, asked: manifest.permissions, granted: manifest.permissions)
+        return LuaRehearsal(try Self.state(manifest, source, config, rights, services.logger, limits: limits))
     }
 }
 

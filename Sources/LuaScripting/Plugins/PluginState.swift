@@ -42,6 +42,7 @@ final class PluginState {
         }
         var provided: LuaValue?
         lua.define("plugin", takesFunctions: true) { call in
+            guard provided == nil else { return .raise("plugin is called once") }
             guard call[0].members != nil else { return .raise("plugin takes a table: plugin { decoders = { name = decode } }") }
             provided = call[0]
             return .nothing
@@ -49,7 +50,7 @@ final class PluginState {
         let file = "\(manifest.folder)/init.lua"
         do {
             try lua.load(PluginLibrary.source, name: PluginLibrary.name)
-            try lua.load(source, name: file)
+            try lua.load(source.hasPrefix("#") ? "--" + source : source, name: file)
         } catch { throw Self.failure(error, in: file) }
         lua.define("plugin") { _ in .raise("plugin is called once, while the file is loaded") }
         try take(provided, manifest, file)

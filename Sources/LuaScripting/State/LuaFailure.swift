@@ -9,6 +9,9 @@ public struct LuaFailure: Error, Sendable, Equatable {
     /// The script's own functions, innermost first, one a line: `file:line: in function 'name'`.
     public var traceback: String
 
+    /// False for an error that was raised on purpose without a place: `error("…", 0)`.
+    public var isPlaced = false
+
     public init(file: String = "", line: Int = 0, message: String, limit: LuaLimit? = nil, traceback: String = "") {
         self.file = file
         self.line = line
@@ -20,25 +23,33 @@ public struct LuaFailure: Error, Sendable, Equatable {
 
 extension LuaFailure: CustomStringConvertible {
     /// `file:line: message`.
-    public var description: String { file.isEmpty ? message : "\(file):\(line): \(message)" }
+    public var description: String { place + message }
+
+    /// With its place, unless it was raised without one: what a decoder or function refuses with is for who reads rules, its mistakes for who wrote it.
+    public var reason: String { isPlaced ? description : message }
+
+    /// `file:line: `, as far as it is known.
+    private var place: String { file.isEmpty ? "" : line > 0 ? "\(file):\(line): " : "\(file): " }
 
     /// As compilers write it: the place, the line of the source with it, and the way there.
     public func text(source: String?) -> String {
-        var text = file.isEmpty ? "error: \(message)\n" : "\(file):\(line): error: \(message)\n"
-        if let source, line > 0 { for shown in lines(to: source) { text += Self.excerpt(source, shown) } }
+        var text = "\(place)error: \(message)\n"
+        if let source, line > 0 { text += Self.excerpt(source, line) }
         // One frame says no more than the place.
         let frames = traceback.split(separator: "\n")
         if frames.count > 1 { text += frames.map { "  \($0)\n" }.joined() }
         return text
     }
 
-    /// Of mistakes of grammar Lua says where it noticed, at the end of the file perhaps, and in words where they begin: `(to close 'function' at line 3)`.
-    private func lines(to source: String) -> [Int] {
-        let words = " at line "
-        guard let range = message.firstRange(of: words) else { return [line] }
-        guard let other = Int(message[range.upperBound...].prefix { $0.isNumber }), other != line else { return [line] }
-        // `break outside loop at line 1`: noticed later.
-        return message.contains("to close") ? [other, line] : [other]
+    /// Of mistakes of grammar Lua says where it noticed, at the end of the file perhaps, and in words where they begin: `break outside loop at line 1`.
+    var placedWhereItBegins: LuaFailure {
+        guard traceback.isEmpty, let range = message.firstRange(of: " at line "),
+            let begin = Int(message[range.upperBound...].prefix(while: \.isNumber)),
+            !message.contains("to close") || message.hasSuffix("near <eof>")
+        else { return self }
+        var failure = self
+        failure.line = begin
+        return failure
     }
 
     /// Empty for a line that the source does not have, or on which there is nothing.

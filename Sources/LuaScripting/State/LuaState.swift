@@ -12,6 +12,8 @@ typealias Sandbox = sandbox
 public final class LuaState {
     let sandbox: UnsafeMutablePointer<Sandbox>
     private var functions: [HostFunction] = []
+    /// `name` of globals, `library.name` of what stands in libraries, and of methods.
+    private var names = LuaState.ownNames
     public let limits: LuaLimits
 
     private typealias HostFunction = (LuaCall) -> LuaAnswer
@@ -42,6 +44,13 @@ public final class LuaState {
     /// Instructions of the last run.
     public var instructionsUsed: Int64 { sandbox.pointee.used }
 
+    private static let ownNames: [String] =
+        ["ipairs", "pairs", "pcall", "print", "select", "tonumber", "tostring", "type", "error", "assert", "setmetatable", "getmetatable"]
+        + [
+            "byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "rep", "reverse", "sub", "upper", "concat",
+            "insert", "pack", "remove", "sort", "unpack", "abs", "ceil", "floor", "max", "min", "random", "sqrt", "decode",
+        ].map { "library.\($0)" }
+
     // MARK: What scripts see
 
     /// Defines `name` or `library.name`.
@@ -49,6 +58,7 @@ public final class LuaState {
     /// - Parameter takesFunctions: whether functions may be among the arguments, also in tables; who gets one releases it, or keeps it.
     public func define(_ path: String, takesFunctions: Bool = false, _ body: @escaping (LuaCall) -> LuaAnswer) {
         functions.append(body)
+        names.append(path)
         _ = sandbox_define(sandbox, path, Int32(functions.count - 1), takesFunctions)
     }
 
@@ -61,6 +71,7 @@ public final class LuaState {
     /// Defines a method of the handles of a kind; the handle is the first argument.
     public func defineMethod(_ name: String, ofKind kind: Int32, named kindName: String, _ body: @escaping (LuaCall) -> LuaAnswer) {
         functions.append(body)
+        names.append("\(kindName).\(name)")
         _ = sandbox_define_method(sandbox, kind, kindName, name, Int32(functions.count - 1))
     }
 
@@ -213,6 +224,7 @@ public final class LuaState {
         let state = sandbox.pointee
         var failure = LuaFailure(
             file: text(of: state.chunk), line: Int(state.line), message: text(of: state.message), traceback: text(of: state.traceback))
+        failure.isPlaced = state.is_placed
         switch sandbox_limit(rawValue: UInt32(bitPattern: state.limit)) {
         case SANDBOX_INSTRUCTIONS:
             failure.limit = .instructions
@@ -230,8 +242,23 @@ public final class LuaState {
             failure.limit = .stopped
             failure.message = "stopped from outside"
         case SANDBOX_HOST_LIMIT: failure.limit = hostLimit
-        default: break
+        default: return withHint(failure.placedWhereItBegins)
         }
+        return failure
+    }
+
+    /// Names what may have been meant where something is called that is not there: `(field 'publsh')`.
+    private func withHint(_ failure: LuaFailure) -> LuaFailure {
+        let words = "attempt to call a nil value ("
+        guard failure.message.hasPrefix(words), failure.message.hasSuffix("')"),
+            let quote = failure.message.firstIndex(of: "'")
+        else { return failure }
+        let name = String(failure.message[failure.message.index(after: quote)...].dropLast(2))
+        let isGlobal = failure.message.dropFirst(words.count).hasPrefix("global")
+        let known = Set(names.filter { isGlobal != $0.contains(".") }.compactMap { $0.split(separator: ".").last.map(String.init) })
+        guard let meant = nearestName(to: name, in: known.sorted()) else { return failure }
+        var failure = failure
+        failure.message += ": did you mean '\(meant)'?"
         return failure
     }
 

@@ -107,8 +107,17 @@ extension EngineShard {
 
     /// Nil: the reading is measured when it is received.
     private func stamp(_ shape: RouteShape, _ decoder: PayloadDecoder, _ payload: UnsafeRawBufferPointer) -> Instant? {
-        guard shape.stamp >= 0 else { return nil }
-        guard let stamp = EventTime.instant(decoder.row[Int(shape.stamp)], in: payload) else {
+        let found: Instant?
+        if shape.stamp >= 0 {
+            found = EventTime.instant(decoder.row[Int(shape.stamp)], in: payload)
+        } else if shape.stamp == RouteShape.decodersTime {
+            // That a message has no time of its own is for its decoder to know.
+            guard let time = decoder.decodedTime else { return nil }
+            found = time
+        } else {
+            return nil
+        }
+        guard let stamp = found else {
             context.counters.stampsUnreadable &+= 1
             return nil
         }

@@ -26,8 +26,9 @@ struct RouteShape: BitwiseCopyable {
     /// Fields that hold when the reading was measured, and when it was received.
     let timeFields: UnsafeBufferPointer<Int32>
     let receiptFields: UnsafeBufferPointer<Int32>
-    /// The column of `time_field`; -1: there is none.
+    /// The column of `time_field`; -1: there is none; `decodersTime`: the decoder says it.
     let stamp: Int32
+    static let decodersTime: Int32 = -2
     /// A bit for each filter of the source that the topic matches, where sequences ask.
     let matched: UInt64
 }
@@ -232,13 +233,14 @@ final class TopicRouter {
             }
         }
         let valueColumn = decoders[Int(decoder)].paths.firstIndex(of: .member("value")).map { Int32($0) } ?? -1
-        let stamp = subscription.stampPath.flatMap { decoders[Int(decoder)].paths.firstIndex(of: $0) }.map { Int32($0) } ?? -1
+        let stamp = subscription.stampPath.flatMap { decoders[Int(decoder)].paths.firstIndex(of: $0) }.map { Int32($0) }
         shapes.append(
             RouteShape(
                 source: target.source, decoder: decoder, isSkippedWhenRetained: subscription.retained == .skip,
                 isForOthers: source.key.isForOthers, columns: Self.frozen(columns),
                 scalar: subscription.valueAs == nil ? nil : (valueColumn, scalarField),
-                timeFields: Self.frozen(timeFields), receiptFields: Self.frozen(receiptFields), stamp: stamp,
+                timeFields: Self.frozen(timeFields), receiptFields: Self.frozen(receiptFields),
+                stamp: stamp ?? (subscription.takesDecodersTime ? RouteShape.decodersTime : -1),
                 matched: target.matched))
         shapePlaces[key] = Int32(shapes.count - 1)
         return Int32(shapes.count - 1)

@@ -371,9 +371,9 @@ extension TopicSubscription {
             case .bytes: "bytes"
             case .named(let name): "named \(name)"
             }
+        let time = timeField?.joined(separator: "\0") ?? (takesDecodersTime ? "\0" : "")
         return [
-            filter.share ?? "", levels.joined(separator: "/"), decoder, timeField?.joined(separator: "\0") ?? "", valueAs ?? "",
-            device?.meaning ?? "", retained.rawValue,
+            filter.share ?? "", levels.joined(separator: "/"), decoder, time, valueAs ?? "", device?.meaning ?? "", retained.rawValue,
         ].joined(separator: "\u{1}")
     }
 }

@@ -148,7 +148,7 @@ struct SourcePlan: Sendable {
     /// Whether its instances are fed by several devices.
     var isGroup: Bool { key.subscriptions.contains { !Set($0.filter.captures).isSubset(of: key.by) } }
     /// Whether readings say when they were measured, so that instances have a time of their own.
-    var hasEventTime: Bool { key.subscriptions.contains { $0.timeField != nil } }
+    var hasEventTime: Bool { key.subscriptions.contains { $0.timeField != nil || $0.takesDecodersTime } }
 }
 
 /// An expression that is evaluated at each reading which carries one of its fields, for the windows over it.

@@ -62,6 +62,14 @@ public struct PluginSet: Sendable {
         }
         return try plugin.action(found.provision.name)
     }
+
+    /// The actions of a plugin for a test.
+    public func rehearsal(of name: String) throws(PluginFailure) -> any PluginRehearsal {
+        guard let plugin = plugins[name] else {
+            throw PluginFailure("there is no plugin '\(name)'", at: SourceLocation(file: name, line: 1, column: 1))
+        }
+        return try plugin.rehearsal()
+    }
 }
 
 extension PluginFunctionSignature {

@@ -26,6 +26,8 @@ public protocol Plugin: Sendable {
     func function(_ name: String) throws(PluginFailure) -> @Sendable ([Value]) throws(FunctionFailure) -> Value
     func channel(_ configuration: PluginChannelConfiguration) throws(PluginFailure) -> any NotificationAttempting
     func action(_ name: String) throws(PluginFailure) -> any PluginAction
+    /// Its actions for a test, which may do what the manifest asks for.
+    func rehearsal() throws(PluginFailure) -> any PluginRehearsal
 }
 
 /// What an action of a plugin came to.

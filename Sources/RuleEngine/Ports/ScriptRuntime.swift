@@ -17,6 +17,8 @@ public struct ScriptFault: Sendable, Equatable {
     /// The limit's name, when it was one.
     public var limit: String?
     public var traceback: String
+    /// The text of the line; nil where there is none.
+    public var sourceLine: String?
     /// Set when this was one fault too many: the automation rests until then.
     public var disabledUntil: Instant?
 
@@ -27,6 +29,14 @@ public struct ScriptFault: Sendable, Equatable {
         self.limit = limit
         self.traceback = traceback
         self.disabledUntil = disabledUntil
+    }
+
+    /// `file:line: message`, under it the line, and the way there if it is longer than a step.
+    public var text: String {
+        let place = file.isEmpty ? "" : line > 0 ? "\(file):\(line): " : "\(file): "
+        let shown = sourceLine.map { "\n\(line) | \($0)" } ?? ""
+        let way = traceback.split(separator: "\n").count > 1 ? "\n\(traceback)" : ""
+        return place + message + shown + way
     }
 }
 

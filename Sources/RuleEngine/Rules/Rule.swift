@@ -16,6 +16,8 @@ public struct TopicSubscription: Hashable, Sendable {
     public var decoder: Decoder
     /// The field that holds the event time, as a path of names.
     public var timeField: [String]?
+    /// Whether the event time is the one that the decoder finds; then there is no `timeField`.
+    public var takesDecodersTime: Bool
     /// The capture that names the field of a bare scalar payload.
     public var valueAs: String?
     /// How the device's id is made from captures: literal pieces and captures in turn; nil: the capture `device`.
@@ -29,12 +31,13 @@ public struct TopicSubscription: Hashable, Sendable {
     }
 
     public init(
-        filter: TopicFilter, decoder: Decoder = .automatic, timeField: [String]? = nil, valueAs: String? = nil,
-        device: [DevicePart]? = nil, qos: UInt8 = 1, retained: Retained = .use
+        filter: TopicFilter, decoder: Decoder = .automatic, timeField: [String]? = nil, takesDecodersTime: Bool = false,
+        valueAs: String? = nil, device: [DevicePart]? = nil, qos: UInt8 = 1, retained: Retained = .use
     ) {
         self.filter = filter
         self.decoder = decoder
         self.timeField = timeField
+        self.takesDecodersTime = takesDecodersTime
         self.valueAs = valueAs
         self.device = device
         self.qos = qos

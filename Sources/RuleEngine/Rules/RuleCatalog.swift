@@ -26,6 +26,8 @@ public struct RuleGroup: Sendable {
 /// Every rule of an installation: group names are unique, alert names unique in their group.
 public struct RuleCatalog: Sendable {
     public let groups: [RuleGroup]
+    /// Calls of automations in rules that are none of the catalogue's, because something is wrong with them.
+    public var otherScriptCalls: [CallAction] = []
 
     public static let empty = RuleCatalog(unchecked: [])
 

@@ -13,12 +13,20 @@ public struct ScriptOffer: Sendable, Equatable {
 
 extension RuleCatalog {
     /// Whether an action of any rule calls a function of an automation.
-    public var callsScripts: Bool { !unknownScripts(among: [], severity: .warning).isEmpty }
+    public var callsScripts: Bool { !scriptCalls.isEmpty || !otherScriptCalls.isEmpty }
+
+    /// Actions of its rules that call functions of automations.
+    public var scriptCalls: [CallAction] {
+        rules.flatMap { $0.firingActions + $0.resolvedActions }.compactMap { action in
+            guard case .call(let call) = action, case .script = call.function else { return nil }
+            return call
+        }
+    }
 
     /// Actions that call what no automation offers.
     public func unknownScripts(among offers: [ScriptOffer], severity: Diagnostic.Severity) -> [Diagnostic] {
-        rules.flatMap { $0.firingActions + $0.resolvedActions }.compactMap { action in
-            guard case .call(let call) = action, case .script(let automation, let function) = call.function else { return nil }
+        (scriptCalls + otherScriptCalls).compactMap { call in
+            guard case .script(let automation, let function) = call.function else { return nil }
             return Self.complaint(automation, function, offers, severity, at: call.location)
         }
     }

@@ -24,6 +24,8 @@ public struct RuleTestRunner {
     public var coverage: RuleCoverage?
     /// Makes the scripts of a test, loaded at its start; nil: it has none.
     public var makeScripts: ((ScriptWorld, Instant) -> any ScriptRuntime)?
+    /// Makes the actions of a plugin, by its name; nil: they are not run.
+    public var makeActions: ((String) throws(PluginFailure) -> any PluginRehearsal)?
 
     public init(plan: EvaluationPlan, routes: RouteTree, coverage: RuleCoverage? = nil) {
         self.plan = plan
@@ -33,7 +35,9 @@ public struct RuleTestRunner {
     }
 
     public mutating func run(_ test: RuleTest) -> RuleTestResult {
-        var run = TestRun(test: test, plan: plan, routes: routes, coverage: coverage, makeScripts: makeScripts)
+        var run = TestRun(
+            test: test, plan: plan, routes: routes, coverage: coverage, makeScripts: makeScripts,
+            actions: makeActions.map { TestActions($0, replies: test.replies, at: test.start) })
         run.run()
         coverage = run.coverage
         return run.result
@@ -62,6 +66,7 @@ private struct TestRun {
     private var judge = TestJudge()
     private let makeScripts: ((ScriptWorld, Instant) -> any ScriptRuntime)?
     private var scripts: TestScripts?
+    private let actions: TestActions?
     private var senders: [Sender] = []
     private var queue = Heap<Source>()
     private var changes: [TestChange]
@@ -75,9 +80,10 @@ private struct TestRun {
 
     init(
         test: RuleTest, plan: EvaluationPlan, routes: RouteTree, coverage: RuleCoverage?,
-        makeScripts: ((ScriptWorld, Instant) -> any ScriptRuntime)?
+        makeScripts: ((ScriptWorld, Instant) -> any ScriptRuntime)?, actions: TestActions?
     ) {
         self.test = test
+        self.actions = actions
         self.makeScripts = makeScripts
         engine = Engine(plan: plan)
         engine.context.sequenceChanges = coverage == nil ? nil : []
@@ -116,21 +122,25 @@ private struct TestRun {
             collect()
             delivery.run(until: now, inclusive: true)
             if let message = judge.verdict(
-                on: expectation, engine: engine, sent: delivery.sent, scripts: scripts, now: now, start: test.start)
+                on: expectation, engine: engine, sent: delivery.sent, scripts: scripts, actions: actions, now: now, start: test.start)
             {
                 result.failures.append(.init(location: expectation.location, message: message))
             }
         }
         for fault in scripts?.faults ?? [] {
-            let place = fault.file.isEmpty ? "" : "\(fault.file):\(fault.line): "
-            result.failures.append(.init(location: test.location, message: "a script failed: \(place)\(fault.message)\n"))
+            result.failures.append(.init(location: test.location, message: "a script failed: \(fault.text)\n"))
         }
         for (at, automation, reason) in scripts?.refusals ?? [] {
             let message =
                 "'\(automation)' wanted something of alerts that was refused at \(Duration.nanoseconds(at - test.start).ruleText): \(reason)\n"
             result.failures.append(.init(location: test.location, message: message))
         }
-        for (at, automation, request) in scripts?.unanswered ?? [] {
+        let clock = TestClock(start: test.start)
+        for (at, action, reason) in actions?.failures ?? [] {
+            result.failures.append(
+                .init(location: test.location, message: "the action '\(action)' failed at \(clock.text(at)): \(reason)\n"))
+        }
+        for (at, automation, request) in (scripts?.unanswered ?? []) + (actions?.unanswered ?? []) {
             result.failures.append(
                 .init(location: test.location, message: judge.complaint(of: automation, request, at: at, start: test.start)))
         }
@@ -275,6 +285,7 @@ private struct TestRun {
                 judge.take(transition)
                 // What a script raised itself is no rule's.
                 if !transition.alert.isOfScript { coverage?.note(transition) }
+                actions?.act(transition.alert, at: now)
                 if let scripts {
                     scripts.stage.take(transition.alert)
                     scripts.apply(.transition(transition), at: now)

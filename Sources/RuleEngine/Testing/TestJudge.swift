@@ -13,7 +13,8 @@ struct TestJudge {
 
     /// What is wrong, in several lines; nil when all is as expected.
     func verdict(
-        on expectation: TestExpectation, engine: Engine, sent told: [SentNotification], scripts: TestScripts?, now: Instant, start: Instant
+        on expectation: TestExpectation, engine: Engine, sent told: [SentNotification], scripts: TestScripts?, actions: TestActions?,
+        now: Instant, start: Instant
     ) -> String? {
         let clock = TestClock(start: start)
         switch expectation.kind {
@@ -22,11 +23,12 @@ struct TestJudge {
             let sent = told + (scripts?.sent ?? [])
             return verdict(on: expected, sent.filter { $0.at == now }, last: sent.last { $0.at < now }, now, clock)
         case .published(let expected):
-            let all = published + (scripts?.published ?? [])
+            let all = published + (scripts?.published ?? []) + (actions?.published ?? [])
             let last = all.filter { $0.at < now }.max { $0.at < $1.at }
             return verdict(on: expected, all.filter { $0.at == now }.map(\.message), last: last, now, clock)
         case .requests(let expected):
-            return verdict(on: expected, (scripts?.requests ?? []).filter { $0.at == now }.map(\.call), now, clock)
+            let all = (scripts?.requests ?? []) + (actions?.requests ?? [])
+            return verdict(on: expected, all.filter { $0.at == now }.map(\.call), now, clock)
         case .written(let expected): return verdict(on: expected, (scripts?.written ?? []).filter { $0.at == now }, now, clock)
         case .state(let automation, let expected):
             return verdict(onStateOf: automation, expected, scripts?.runtime.state(of: automation), now, clock)

@@ -4,6 +4,8 @@ import RuleEngine
 final class Findings {
     private(set) var diagnostics: [Diagnostic] = []
     private(set) var errorCount = 0
+    /// Functions of automations that rules name, also those of rules with mistakes.
+    var scriptCalls: [CallAction] = []
 
     func add(_ diagnostic: Diagnostic) {
         diagnostics.append(diagnostic)

@@ -78,10 +78,12 @@ struct ActionReader {
             reading.report("wrong-type", "'script' must be an automation's name, '.' and the name of one of its actions", at: node.range)
             return nil
         }
+        var call = CallAction(
+            .script(automation: String(parts[0]), function: String(parts[1])), at: reading.file.location(of: node.range))
+        reading.findings.scriptCalls.append(call)
         guard let members = arguments.map({ members($0) }) ?? [] else { return nil }
-        return CallAction(
-            .script(automation: String(parts[0]), function: String(parts[1])), at: reading.file.location(of: node.range),
-            arguments: members)
+        call.arguments = members
+        return call
     }
 
     private func members(_ node: YAMLNode) -> [NamedArgument]? {

@@ -47,7 +47,10 @@ public struct RuleLoader: Sendable {
         // The name of a group without one is missing, which has been reported; two of them are no duplicates.
         let found = RuleCatalog.assembling(groups.filter { !$0.name.isEmpty }).diagnostics
         if findings.errorCount > 0 || found.hasErrors { makeUnique(&groups) }
-        return (RuleCatalog.assembling(groups).catalog, (findings.diagnostics + found).inOrder)
+        var catalog = RuleCatalog.assembling(groups).catalog
+        let read = Set(catalog.scriptCalls.map(\.location))
+        catalog.otherScriptCalls = findings.scriptCalls.filter { !read.contains($0.location) }
+        return (catalog, (findings.diagnostics + found).inOrder)
     }
 
     /// Rules that cannot be told apart by their names get others, which nobody sees.

@@ -72,7 +72,7 @@ struct SubscriptionReader {
         guard let topic = mapping.required("topic"), let filter = filter(topic, "topic") else { return nil }
         var found = TopicSubscription(filter: filter)
         if let node = mapping["decoder"], let decoder = decoder(node) { found.decoder = decoder }
-        if let node = mapping["time_field"] { found.timeField = timeField(node, found.decoder) }
+        if let node = mapping["time_field"] { readTime(node, into: &found) }
         if let node = mapping["value_as"] { found.valueAs = capture(node, "value_as", of: filter) }
         if let node = mapping["device"] {
             found.device = DevicePatternReader(reading: reading, names: filter.captures).read(node) {
@@ -86,6 +86,22 @@ struct SubscriptionReader {
             found.retained = retained
         }
         return reading.findings.errorCount == errors ? found : nil
+    }
+
+    /// `true`: the time that a plugin's decoder finds. Else a member.
+    private func readTime(_ node: YAMLNode, into found: inout TopicSubscription) {
+        guard case .scalar(let text, .plain) = node.content, ["true", "false"].contains(text) else {
+            found.timeField = timeField(node, found.decoder)
+            return
+        }
+        guard text == "true" else { return }
+        guard case .named = found.decoder else {
+            reading.report(
+                "time-field", "'time_field: true' is the time that a plugin's decoder finds: with this one it must name a member",
+                at: node.range)
+            return
+        }
+        found.takesDecodersTime = true
     }
 
     /// A member of the payload, or of an object in it: `meta.at`.

@@ -28,6 +28,8 @@ struct CheckCommand: ParsableCommand {
             configuration, http: NoNetwork(), publisher: nil, logger: Logger(label: "plugins") { _ in SwiftLogNoOpLogHandler() })
         var plugins = PluginCheck()
         var automations: [(file: String, text: String)] = []
+        // Which automations there are beside a file alone, nobody has said.
+        var looksAtFolders = false
         var tests = RuleTestCheck()
         if paths.isEmpty { plugins.add(installed) }
         for path in wanted(configuration) {
@@ -43,6 +45,7 @@ struct CheckCommand: ParsableCommand {
                 rules += sources
                 diagnostics += found
                 automations += AutomationFiles.read(rulesPath: path)
+                looksAtFolders = true
                 for file in RuleTestFiles.inFolder(path) where !PluginTestSuite.isOfPlugin(file) { tests.add(file, plugins: installed.set) }
             } else if RuleTestFile.isTestFile(String(path.split(separator: "/").last ?? "")), !PluginTestSuite.isOfPlugin(path) {
                 tests.add(path, plugins: installed.set)
@@ -52,8 +55,10 @@ struct CheckCommand: ParsableCommand {
                 if let source { if Self.isNotificationFile(source) { notifications.append(source) } else { rules.append(source) } }
             }
         }
-        let (plan, found) = RuleReader.plan(files: rules, storeGroups: [], surroundings: configuration.surroundings, plugins: installed)
-        diagnostics += found + Self.check(automations, plan?.catalog, configuration)
+        let (_, readable, found) = RuleReader.plan(
+            files: rules, storeGroups: [], surroundings: configuration.surroundings, plugins: installed)
+        diagnostics += found
+        if looksAtFolders { diagnostics += Self.check(automations, readable, configuration) }
         for file in notifications { diagnostics += installed.notificationReader.read(file).diagnostics }
         diagnostics += plugins.diagnostics + tests.diagnostics(besides: (rules + notifications).map(\.name))
         let scripts = automations.map { RuleLoader.Source(name: $0.file, bytes: Array($0.text.utf8)) }
@@ -61,17 +66,15 @@ struct CheckCommand: ParsableCommand {
         if diagnostics.hasErrors { throw Ending(1) }
     }
 
-    /// What is wrong with automations, and what rules want of them in vain; nothing where none are looked at.
+    /// What is wrong with automations, and what rules want of them in vain, whatever else is wrong with the rules.
     private static func check(
-        _ automations: [(file: String, text: String)], _ rules: RuleCatalog?, _ configuration: ServerConfiguration
+        _ automations: [(file: String, text: String)], _ rules: RuleCatalog, _ configuration: ServerConfiguration
     ) -> [Diagnostic] {
-        guard !automations.isEmpty else { return [] }
-        var settings = AutomationSettings()
-        settings.surroundings = configuration.surroundings
+        let settings = configuration.automationSettings
         let (offers, _, faults) = AutomationRuntime.examine(automations, settings: settings)
         return faults.map { fault in
             Diagnostic(code: "automation", fault.message, at: SourceLocation(file: fault.file, line: max(1, fault.line), column: 1))
-        } + (rules?.unknownScripts(among: offers, severity: .error) ?? [])
+        } + rules.unknownScripts(among: offers, severity: .error)
     }
 
     private func wanted(_ configuration: ServerConfiguration) -> [String] {

@@ -48,6 +48,7 @@ struct TestCommand: AsyncParsableCommand {
                 used.formUnion(sources.map(\.name))
                 var runner = RuleTestRunner(plan: suite.plan, routes: suite.routes, coverage: report.coverage)
                 runner.makeScripts = Self.scripts(of: suite)
+                runner.makeActions = { (name) throws(PluginFailure) in try plugins.set.rehearsal(of: name) }
                 let wanted = suite.file.tests.filter { test in filter.map { test.name.contains($0) } ?? true }
                 if !wanted.isEmpty || filter == nil { report.files.append(.init(name: path, results: wanted.map { runner.run($0) })) }
                 report.coverage = runner.coverage

@@ -61,6 +61,10 @@ struct InstalledPlugins: Sendable {
         var loaded: [any Plugin] = []
         var notGranted: [String] = []
         let broken = Set(diagnostics.filter { $0.severity == .error }.map(\.location.file))
+        for manifest in all.manifests where manifest.code == .lua {
+            let (code, _) = RuleFolder.readFile("\(manifest.folder)/init.lua")
+            if let code { sources.append(code) }
+        }
         for manifest in all.manifests where !broken.contains("\(manifest.folder)/\(PluginFolder.manifestName)") {
             let granted = said.grants[manifest.name] ?? PluginPermissions()
             let settings = said.settings[manifest.name] ?? .defaults(of: manifest.settings)

@@ -38,7 +38,6 @@ final class ActionRunner: Sendable {
 
     /// Alerts whose actions may wait; the oldest are dropped from here beyond it, but stay stored and are carried out at the next start.
     private static let bound = 10_000
-    private static let pluginAttempts = 5
 
     init(
         publisher: any MessagePublisher, scripts: ScriptHost, plugins: PluginSet, board: AlertBoard, queue: CommitQueue, logger: Logger
@@ -165,17 +164,15 @@ final class ActionRunner: Sendable {
     }
 
     private func act(_ request: CallRequest, of alert: AlertRecord) async {
-        var wait = Duration.seconds(1)
-        for attempt in 1...Self.pluginAttempts {
+        for attempt in 1...PluginActionAttempts.most {
             guard await record(request, hasBegun: true, of: alert) else { return }
             switch await attemptOnce(request, of: alert) {
             case .done: return finish(.call(request), .done, of: alert)
-            case .retry(let reason) where attempt < Self.pluginAttempts:
+            case .retry(let reason) where attempt < PluginActionAttempts.most:
                 tell("could not be carried out and will be tried again", reason, request, of: alert)
                 // It did not happen: after a crash it may.
                 guard await record(request, hasBegun: false, of: alert) else { return }
-                try? await Task.sleep(for: wait)
-                wait = wait * 2
+                try? await Task.sleep(for: PluginActionAttempts.wait(after: attempt))
                 if Task.isCancelled { return }
             case .retry(let reason), .failed(let reason):
                 tell("was not carried out", reason, request, of: alert)

@@ -54,12 +54,15 @@ struct RuleReader: Sendable {
     func read(files: [RuleLoader.Source], storeGroups: [RuleLoader.Source], notifications file: RuleLoader.Source?) throws(Rejection)
         -> RuleSet
     {
-        let (plan, ruleDiagnostics) = Self.plan(files: files, storeGroups: storeGroups, surroundings: surroundings, plugins: plugins)
+        let (plan, readable, ruleDiagnostics) = Self.plan(
+            files: files, storeGroups: storeGroups, surroundings: surroundings, plugins: plugins)
         var diagnostics = ruleDiagnostics
-        if let plan, plan.catalog.callsScripts {
+        if readable.callsScripts {
             // A warning, since automations come and go without the rules.
-            let offers = AutomationRuntime.examine(AutomationFiles.read(rulesPath: rulesPath)).offers
-            diagnostics += plan.catalog.unknownScripts(among: offers, severity: .warning)
+            var settings = AutomationSettings()
+            settings.surroundings = surroundings
+            let offers = AutomationRuntime.examine(AutomationFiles.read(rulesPath: rulesPath), settings: settings).offers
+            diagnostics += readable.unknownScripts(among: offers, severity: .warning)
         }
         var configuration: NotificationConfiguration? = .logOnly
         if let file {
@@ -82,9 +85,10 @@ struct RuleReader: Sendable {
         }
     }
 
+    /// Gives the plan, when nothing is wrong, and the rules that can be read.
     static func plan(
         files: [RuleLoader.Source], storeGroups: [RuleLoader.Source], surroundings: Surroundings, plugins: InstalledPlugins
-    ) -> (EvaluationPlan?, [Diagnostic]) {
+    ) -> (plan: EvaluationPlan?, readable: RuleCatalog, diagnostics: [Diagnostic]) {
         let loader = RuleLoader(environment: plugins.environment, plugins: plugins.set.catalog)
         let (catalog, diagnostics) = loader.load(files: files, storeGroups: storeGroups)
         func compile(_ catalog: RuleCatalog) -> (plan: EvaluationPlan?, diagnostics: [Diagnostic]) {
@@ -93,10 +97,11 @@ struct RuleReader: Sendable {
         }
         guard let catalog else {
             // There is no catalogue; the rules that can be read are compiled all the same, so that every mistake is told in one run.
-            return (nil, diagnostics + compile(loader.loadReadable(files: files, storeGroups: storeGroups).catalog).diagnostics)
+            let readable = loader.loadReadable(files: files, storeGroups: storeGroups).catalog
+            return (nil, readable, diagnostics + compile(readable).diagnostics)
         }
         let (plan, found) = compile(catalog)
-        return (plan, (diagnostics + found).inOrder)
+        return (plan, catalog, (diagnostics + found).inOrder)
     }
 }
 

@@ -80,8 +80,7 @@ final class ScriptEffects: Sendable {
     private func log(_ fault: ScriptFault, _ automation: String) {
         var metadata: Logger.Metadata = ["automation": "\(automation)"]
         if let end = fault.disabledUntil { metadata["disabledUntil"] = "\(end)" }
-        let way = fault.traceback.split(separator: "\n").count > 1 ? "\n\(fault.traceback)" : ""
-        logger.error("\(fault.file):\(fault.line): \(fault.message)\(way)", metadata: metadata)
+        logger.error("\(fault.text)", metadata: metadata)
     }
 
     /// Ends `run` when what waits is done.

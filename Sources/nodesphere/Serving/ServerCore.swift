@@ -152,8 +152,7 @@ struct ServerCore: Service {
         board.restore(restored.alerts)
         let outbox = SchedulerOutbox(scheduler: scheduler, logger: logger)
         let subscribed = Mutex(Set(restored.subscriptions))
-        // From the first subscription on: what the session has kept for scripts must not be given up until they are loaded.
-        let scriptFilters = Mutex(AutomationRuntime.examine(AutomationFiles.read(rulesPath: reader.rulesPath)).subscriptions)
+        let scriptFilters = Mutex<[TopicSubscription]>([])
         let scriptEffects = ScriptEffects(
             publisher: publisher, queue: queue, directory: directory, channels: makeChannels(rules.notifications),
             receivers: rules.notifications.receivers,
@@ -170,7 +169,6 @@ struct ServerCore: Service {
             await source.subscribe(to: wanted, leftovers: leftovers)
             subscribed.withLock { $0 = filters }
         }
-        await subscribe(rules)
         let latestRules = Mutex(rules)
         let (resubscribe, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         tellLeftOver(outcome)
@@ -397,6 +395,7 @@ struct ServerCore: Service {
                 AutomationFiles.read(rulesPath: reader.rulesPath), reason: running.isAfterCrash ? "recovery" : "start",
                 position: host.position)
             running.scripts.start()
+            // The first subscription is one for rules and scripts: what the session has kept for either must not be given up.
             await running.scripts.waitUntilLoaded()
             await running.subscribeScripts()
             // Behind the scripts, which actions may call.

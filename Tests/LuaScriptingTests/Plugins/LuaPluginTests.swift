@@ -51,7 +51,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("error('too short', 0)", "too short"), ("return 5", "must give a table of fields, not a number"),
+        ("error('too short', 0)", "too short"), ("local x = nil + 1", "init.lua:1: attempt to perform arithmetic on a nil value"),
+        ("return 5", "must give a table of fields, not a number"),
         ("return { x = '\\255' }", "no UTF-8"), ("return { x = tostring }", "a function cannot be handed over"),
         ("return { x = 1 }, 'noon'", "time must be a number of seconds, not a string"), ("while true do end", "instruction limit"),
         ("local t = {} while true do t[#t + 1] = string.rep('x', 1000) end", "limit"),
