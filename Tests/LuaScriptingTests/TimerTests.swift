@@ -58,4 +58,15 @@ import Testing
         #expect(stage.rehearsal.runtime.timersHeld < 2_500, "\(stage.rehearsal.runtime.timersHeld)")
         #expect(stage.rehearsal.runtime.statuses[0].waiting == 0)
     }
+
+    @Test func `each of thousands of handlers that sleep wakes`() {
+        let stage = Stage(
+            """
+            automation {}:on_reading("x/{n}", function() sleep "1h" state.woken = (state.woken or 0) + 1 end, { mode = "parallel", max = 5000, key = "n" })
+            """)
+        for number in 0..<5_000 { stage.reading("x/\(number)", "1", at: 0) }
+        #expect(stage.rehearsal.runtime.statuses[0].waiting == 5_000)
+        stage.pass(to: 3_600)
+        #expect(stage.rehearsal.runtime.statuses[0].waiting == 0)
+    }
 }

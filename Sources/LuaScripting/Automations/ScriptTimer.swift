@@ -81,12 +81,14 @@ extension AutomationRuntime {
     }
 
     func addTimer(_ due: Instant, _ automation: Automation, _ kind: ScriptTimer.Kind) {
+        // Before it is added: the call that is to wait for it does not wait yet.
+        if timers.count > timersToSweep {
+            // What was cancelled, or has ended before its time, would lie there until then: in time half of them may be such.
+            timers = Heap(timers.unordered.filter(\.isAwaited))
+            timersToSweep = timers.count * 2 + 1024
+        }
         nextTimer += 1
         timers.insert(ScriptTimer(due: due, number: nextTimer, automation: automation, kind: kind))
-        guard timers.count > timersToSweep else { return }
-        // What was cancelled, or has ended before its time, would lie there until then: in time half of them may be such.
-        timers = Heap(timers.unordered.filter(\.isAwaited))
-        timersToSweep = timers.count * 2 + 1024
     }
 }
 
