@@ -76,12 +76,21 @@ public final class TelemetryRecorder: @unchecked Sendable {
     private let client: InfluxClient
     private let folder: RecorderFolder
     private let logger: Logger
+    /// Called on the recorder's thread when what it counts may have changed.
+    private let turned: @Sendable () -> Void
     private let condition = NSCondition()
     private var shared = Shared()
 
     /// Makes the recorder and starts its thread. `path`: a folder of its own.
-    public init(_ settings: RecorderSettings, influx: InfluxConfiguration, path: String, logger: Logger) throws(Failure) {
+    public convenience init(_ settings: RecorderSettings, influx: InfluxConfiguration, path: String, logger: Logger) throws(Failure) {
+        try self.init(settings, influx: influx, path: path, logger: logger, turned: {})
+    }
+
+    init(
+        _ settings: RecorderSettings, influx: InfluxConfiguration, path: String, logger: Logger, turned: @escaping @Sendable () -> Void
+    ) throws(Failure) {
         self.settings = settings
+        self.turned = turned
         self.logger = logger
         client = InfluxClient(influx)
         folder = RecorderFolder(path: path)
@@ -226,6 +235,7 @@ public final class TelemetryRecorder: @unchecked Sendable {
         shared.counts = counts
         shared.reason = reason
         condition.unlock()
+        turned()
     }
 
     // MARK: Requests

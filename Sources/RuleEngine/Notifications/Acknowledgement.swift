@@ -42,7 +42,9 @@ public struct Acknowledgement: Sendable, Equatable {
             "levelPlace": levelPlace.map { .int(Int64($0)) } ?? .null,
         ]
     }
+}
 
+extension Acknowledgement {
     /// Nil for a document that is not of this form or of a version that this build does not know.
     public init?(alert: String, document: Document) {
         guard document["version"]?.int == Self.formatVersion, let episode = document["episode"]?.string, let at = document["at"]?.int,
@@ -52,19 +54,6 @@ public struct Acknowledgement: Sendable, Equatable {
             alert: alert, episode: episode, by: document["by"]?.string ?? "", comment: document["comment"]?.string ?? "",
             at: Instant(nanoseconds: at), until: document["until"]?.int.map(Instant.init(nanoseconds:)), standing: standing,
             levelPlace: document["levelPlace"]?.int.flatMap(Int.init(exactly:)))
-    }
-
-    init(
-        alert: String, episode: String, by: String, comment: String, at: Instant, until: Instant?, standing: Standing, levelPlace: Int?
-    ) {
-        self.alert = alert
-        self.episode = episode
-        self.by = by
-        self.comment = comment
-        self.at = at
-        self.until = until
-        self.standing = standing
-        self.levelPlace = levelPlace
     }
 }
 

@@ -14,7 +14,7 @@ extension NotificationPipeline {
             guard isChanged || member.standing.isLive else { continue }
             guard let due = isChanged ? group.changeDue : group.repetitionDue else { continue }
             if let (end, disposition) = held(member, at: now) {
-                if isChanged { hush(key, in: id, as: disposition) }
+                if isChanged, member.openEvents > 0 { hush(key, in: id, as: disposition) }
                 next = min(next, max(end, due))
             } else if due <= now {
                 isDue = true

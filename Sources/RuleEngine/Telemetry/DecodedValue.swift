@@ -9,14 +9,9 @@ enum DecodedValue {
         guard !cursor.isAtEnd else { throw .syntax }
         switch cursor.byte {
         case UInt8(ascii: "{"):
-            cursor.at += 1
+            if cursor.isEmpty(until: UInt8(ascii: "}")) { return .map(CELMap()) }
             var pairs: [(key: Value, value: Value)] = []
             var places: [[UInt8]: Int] = [:]
-            cursor.skipWhiteSpace()
-            if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "}") {
-                cursor.at += 1
-                return .map(CELMap())
-            }
             while true {
                 cursor.skipWhiteSpace()
                 let name = try text(cursor.string(), in: cursor)
@@ -33,13 +28,8 @@ enum DecodedValue {
                 if try cursor.isLast(UInt8(ascii: "}")) { return .map(CELMap(pairs) ?? CELMap()) }
             }
         case UInt8(ascii: "["):
-            cursor.at += 1
+            if cursor.isEmpty(until: UInt8(ascii: "]")) { return .list([]) }
             var elements: [Value] = []
-            cursor.skipWhiteSpace()
-            if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "]") {
-                cursor.at += 1
-                return .list([])
-            }
             while true {
                 elements.append(try value(&cursor, depth: depth + 1))
                 if try cursor.isLast(UInt8(ascii: "]")) { return .list(elements) }

@@ -201,6 +201,16 @@ struct JSONCursor {
         }
     }
 
+    /// Goes into an object or an array; true when it is empty, and passed by then.
+    @inline(__always)
+    mutating func isEmpty(until closing: UInt8) -> Bool {
+        at += 1
+        skipWhiteSpace()
+        guard at < end, start[at] == closing else { return false }
+        at += 1
+        return true
+    }
+
     /// Takes `,` (false) or the closing byte (true).
     @inline(__always)
     mutating func isLast(_ closing: UInt8) throws(DecodeFailure) -> Bool {

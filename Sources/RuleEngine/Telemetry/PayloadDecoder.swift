@@ -299,12 +299,7 @@ final class PayloadDecoder {
     }
 
     private func object(_ cursor: inout JSONCursor, node: Int32, depth: Int) throws(DecodeFailure) {
-        cursor.at += 1
-        cursor.skipWhiteSpace()
-        if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "}") {
-            cursor.at += 1
-            return
-        }
+        if cursor.isEmpty(until: UInt8(ascii: "}")) { return }
         while true {
             cursor.skipWhiteSpace()
             let name = try cursor.string()
@@ -355,12 +350,7 @@ final class PayloadDecoder {
     }
 
     private func array(_ cursor: inout JSONCursor, node: Int32, depth: Int) throws(DecodeFailure) {
-        cursor.at += 1
-        cursor.skipWhiteSpace()
-        if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "]") {
-            cursor.at += 1
-            return
-        }
+        if cursor.isEmpty(until: UInt8(ascii: "]")) { return }
         var index = 0
         while true {
             let child = child(of: node, at: index)

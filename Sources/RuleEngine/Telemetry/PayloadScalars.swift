@@ -168,12 +168,7 @@ public final class PayloadScalars {
     }
 
     private func object(_ cursor: inout JSONCursor, _ payload: UnsafeRawBufferPointer, depth: Int) throws(DecodeFailure) {
-        cursor.at += 1
-        cursor.skipWhiteSpace()
-        if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "}") {
-            cursor.at += 1
-            return
-        }
+        if cursor.isEmpty(until: UInt8(ascii: "}")) { return }
         let length = path.count
         while true {
             cursor.skipWhiteSpace()
@@ -193,12 +188,7 @@ public final class PayloadScalars {
     }
 
     private func array(_ cursor: inout JSONCursor, _ payload: UnsafeRawBufferPointer, depth: Int) throws(DecodeFailure) {
-        cursor.at += 1
-        cursor.skipWhiteSpace()
-        if !cursor.isAtEnd, cursor.byte == UInt8(ascii: "]") {
-            cursor.at += 1
-            return
-        }
+        if cursor.isEmpty(until: UInt8(ascii: "]")) { return }
         let length = path.count
         var index = 0
         while true {

@@ -110,16 +110,21 @@ import Testing
         }
     }
 
+    /// Batches that a spool has written, its file and what is in it.
+    private static func threeBatches(in path: String) throws -> ([LineBatch], file: String, whole: Data) {
+        let batches = (0..<3).map { batch($0, size: 20) }
+        do {
+            let spool = try Spool(folder: path, maximumSize: 1 << 20)
+            for batch in batches { #expect(spool.append(batch) == nil) }
+        }
+        let file = files(path)[0]
+        return (batches, file, try #require(FileManager.default.contents(atPath: file)))
+    }
+
     /// As a crash leaves it.
     @Test func `a torn tail of any length is left out, and what is before it is whole`() throws {
         try Self.with { path in
-            let batches = (0..<3).map { Self.batch($0, size: 20) }
-            do {
-                let spool = try Spool(folder: path, maximumSize: 1 << 20)
-                for batch in batches { #expect(spool.append(batch) == nil) }
-            }
-            let file = Self.files(path)[0]
-            let whole = try #require(FileManager.default.contents(atPath: file))
+            let (batches, file, whole) = try Self.threeBatches(in: path)
             var seen = Set<Int>()
             for length in stride(from: whole.count, through: 0, by: -1) {
                 try whole.prefix(length).write(to: URL(fileURLWithPath: file))
@@ -133,13 +138,7 @@ import Testing
 
     @Test func `a damaged byte costs its batch and no other, and is told`() throws {
         try Self.with { path in
-            let batches = (0..<3).map { Self.batch($0, size: 20) }
-            do {
-                let spool = try Spool(folder: path, maximumSize: 1 << 20)
-                for batch in batches { #expect(spool.append(batch) == nil) }
-            }
-            let file = Self.files(path)[0]
-            let whole = try #require(FileManager.default.contents(atPath: file))
+            let (batches, file, whole) = try Self.threeBatches(in: path)
             for place in 8..<whole.count {
                 var damaged = whole
                 damaged[place] ^= 0x55

@@ -7,7 +7,7 @@ import Testing
 @testable import InfluxWindows
 
 /// The recorder against a server that answers as it is told.
-@Suite struct TelemetryRecorderTests {
+@Suite(.timeLimit(.minutes(5))) struct TelemetryRecorderTests {
     /// What `/write` and `/query` are answered, and what the log was told.
     final class Script: Sendable {
         let writes = Mutex<@Sendable (CannedServer.Request) -> CannedServer.Answer>({ _ in .init(status: 204) })
@@ -24,6 +24,8 @@ import Testing
         let path = NSTemporaryDirectory() + "recorder-\(UUID().uuidString)"
         let script = Script()
         let server: CannedServer
+        /// Rings when the recorder has done something.
+        private let (turns, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
         init() { server = CannedServer { [script] in script.answer($0) } }
 
@@ -34,7 +36,14 @@ import Testing
             let logger = Logger(label: "test") { [script] _ in Recording(lines: { line in script.told.withLock { $0.append(line) } }) }
             return try TelemetryRecorder(
                 settings, influx: InfluxConfiguration(url: server.url, database: "db", username: "u", password: "s3cret"), path: path,
-                logger: logger)
+                logger: logger, turned: { [ring] in ring.yield() })
+        }
+
+        /// Waits until something is so that a turn of the recorder brings about.
+        func eventually(_ isSo: () -> Bool) async -> Bool {
+            if isSo() { return true }
+            for await _ in turns where isSo() { return true }
+            return false
         }
 
         /// Bodies of `/write` that were answered with success.
@@ -82,22 +91,13 @@ import Testing
         return batch
     }
 
-    /// Patience in turns of its own, not by the clock: tests that compute may keep all threads for half a minute.
-    private static func eventually(_ isSo: () -> Bool) async -> Bool {
-        for _ in 0..<4_000 {
-            if isSo() { return true }
-            try? await Task.sleep(for: .milliseconds(5))
-        }
-        return isSo()
-    }
-
     private static func line(_ number: Int, at: Int64) -> String { "m,device=d\(number) value=\(number) \(at)" }
 
     @Test func `readings are written with rising times, and the position of the journal follows`() async throws {
         let bench = Bench()
         let recorder = try bench.recorder()
         recorder.add(Self.batch(0..<3), at: Instant(nanoseconds: 1_000), position: 7)
-        #expect(await Self.eventually { recorder.counts.written == 3 })
+        #expect(await bench.eventually { recorder.counts.written == 3 })
         #expect(bench.lines == [Self.line(0, at: 1_000), Self.line(1, at: 1_001), Self.line(2, at: 1_002)])
         let head = bench.server.requests.first { $0.head.hasPrefix("POST /write") }?.head ?? ""
         #expect(head.hasPrefix("POST /write?db=db&precision=ns HTTP/1.1\r\n") && head.contains("Authorization: Basic"))
@@ -120,7 +120,7 @@ import Testing
             ]
         }
         recorder.add(Self.batch(0..<1), at: Instant(nanoseconds: 1), position: nil)
-        #expect(await Self.eventually { recorder.counts.written == 1 })
+        #expect(await bench.eventually { recorder.counts.written == 1 })
         #expect(
             bench.statements == [
                 #"CREATE DATABASE "db""#,
@@ -151,10 +151,10 @@ import Testing
             $0.retentions = [.init(name: "raw", duration: .seconds(7_200))]
             $0.downsamplings = [.init(name: "m_1m", source: "m", every: .seconds(60), functions: ["mean"])]
         }
-        try #require(await Self.eventually { bench.statements.count == 6 })
+        try #require(await bench.eventually { bench.statements.count == 6 })
         #expect(bench.statements[2] == #"ALTER RETENTION POLICY "raw" ON "db" DURATION 2h"#)
         #expect(bench.statements[4] == #"DROP CONTINUOUS QUERY "m_1m" ON "db""# && bench.statements[3] == bench.statements[5])
-        #expect(await Self.eventually { bench.script.told.withLock { $0.count { $0.hasPrefix("notice InfluxDB: ") } } == 2 })
+        #expect(await bench.eventually { bench.script.told.withLock { $0.count { $0.hasPrefix("notice InfluxDB: ") } } == 2 })
         _ = await bench.stop(recorder)
     }
 
@@ -166,7 +166,7 @@ import Testing
         let recorder = try bench.recorder { $0.retentions = [.init(name: "raw", duration: nil)] }
         for number in 0..<3 {
             recorder.add(Self.batch(number..<number + 1), at: Instant(nanoseconds: Int64(number)), position: nil)
-            #expect(await Self.eventually { recorder.counts.written == number + 1 })
+            #expect(await bench.eventually { recorder.counts.written == number + 1 })
         }
         let warnings = bench.script.told.withLock { $0.filter { $0.hasPrefix("warning") } }
         #expect(warnings.count == 2 && warnings.allSatisfy { $0.contains("recording goes on") }, "\(warnings)")
@@ -180,13 +180,14 @@ import Testing
         let recorder = try bench.recorder()
         for number in 0..<50 {
             recorder.add(Self.batch(number..<number + 1), at: Instant(nanoseconds: Int64(number)), position: UInt64(number))
-            if number % 10 == 0 { #expect(await Self.eventually { recorder.counts.requestsFailed > 0 && recorder.counts.queueBytes == 0 }) }
+            guard number % 10 == 0 else { continue }
+            #expect(await bench.eventually { recorder.counts.requestsFailed > 0 && recorder.counts.queueBytes == 0 })
         }
-        #expect(await Self.eventually { recorder.counts.spoolPoints == 50 })
+        #expect(await bench.eventually { recorder.counts.spoolPoints == 50 })
         #expect(recorder.unreadyReason == "InfluxDB answered 503: busy" && recorder.counts.written == 0)
         let tried = bench.lines.count
         isAway.withLock { $0 = false }
-        #expect(await Self.eventually { recorder.counts.written == 50 && recorder.counts.spoolBytes == 0 })
+        #expect(await bench.eventually { recorder.counts.written == 50 && recorder.counts.spoolBytes == 0 })
         #expect(Array(bench.lines.dropFirst(tried).suffix(50)) == (0..<50).map { Self.line($0, at: Int64($0)) })
         #expect(recorder.unreadyReason == nil)
         let levels = bench.script.told.withLock { $0.map { $0.prefix(while: { $0 != " " }) } }
@@ -203,7 +204,7 @@ import Testing
         let tried = bench.lines.count
         bench.script.writes.withLock { $0 = { _ in .init(status: 204) } }
         let second = try bench.recorder()
-        #expect(await Self.eventually { second.counts.written == 5 })
+        #expect(await bench.eventually { second.counts.written == 5 })
         #expect(Array(bench.lines.dropFirst(tried)) == (0..<5).map { Self.line($0, at: 1 + Int64($0)) })
         _ = await bench.stop(second)
     }
@@ -220,7 +221,7 @@ import Testing
         let recorder = try bench.recorder()
         for round in 0..<3 {
             recorder.add(Self.batch(10..<20), at: Instant(nanoseconds: Int64(round) * 1_000), position: nil)
-            #expect(await Self.eventually { recorder.counts.written == 9 * (round + 1) })
+            #expect(await bench.eventually { recorder.counts.written == 9 * (round + 1) })
         }
         #expect(recorder.counts.refused == 3 && bench.lines.count == 30)
         let warnings = bench.script.told.withLock { $0.filter { $0.hasPrefix("warning") } }
@@ -233,7 +234,7 @@ import Testing
         bench.script.writes.withLock { $0 = { $0.body.utf8.count > 100 ? .init(status: 413) : .init(status: 204) } }
         let recorder = try bench.recorder()
         recorder.add(Self.batch(0..<100), at: Instant(nanoseconds: 1), position: nil)
-        #expect(await Self.eventually { recorder.counts.written == 100 })
+        #expect(await bench.eventually { recorder.counts.written == 100 })
         let fitting = bench.server.requests.filter { $0.head.hasPrefix("POST /write") && $0.body.utf8.count <= 100 }
         #expect(fitting.flatMap { $0.body.split(separator: "\n") } == (0..<100).map { Self.line($0, at: 1 + Int64($0))[...] })
         #expect(recorder.counts.refused == 0)
@@ -255,10 +256,10 @@ import Testing
         }
         let recorder = try bench.recorder()
         recorder.add(Self.batch(0..<1), at: Instant(nanoseconds: 1), position: nil)
-        #expect(await Self.eventually { recorder.counts.written == 1 })
+        #expect(await bench.eventually { recorder.counts.written == 1 })
         isThere.withLock { $0 = false }
         recorder.add(Self.batch(1..<2), at: Instant(nanoseconds: 2), position: nil)
-        #expect(await Self.eventually { recorder.counts.written == 2 })
+        #expect(await bench.eventually { recorder.counts.written == 2 })
         _ = await bench.stop(recorder)
     }
 
@@ -277,7 +278,7 @@ import Testing
         let batches = 2_000
         for number in 0..<batches { recorder.add(Self.batch(0..<10), at: Instant(nanoseconds: Int64(number) * 10), position: nil) }
         isAdded.signal()
-        #expect(await Self.eventually { recorder.counts.written + recorder.counts.queueDropped == batches * 10 })
+        #expect(await bench.eventually { recorder.counts.written + recorder.counts.queueDropped == batches * 10 })
         #expect(recorder.counts.queueDropped > 0)
         _ = await bench.stop(recorder)
     }
@@ -289,7 +290,7 @@ import Testing
             $0.batchSize = 10
         }
         recorder.add(Self.batch(0..<25), at: Instant(nanoseconds: 1), position: 1)
-        #expect(await Self.eventually { recorder.counts.written == 20 })
+        #expect(await bench.eventually { recorder.counts.written == 20 })
         _ = await bench.stop(recorder)
         #expect(recorder.counts.written == 25 && bench.lines.count == 25)
     }
@@ -302,11 +303,11 @@ import Testing
             $0.downsamplings = [.init(name: "m_1m", source: "m", every: .seconds(60), functions: ["mean"])]
         }
         recorder.add(Self.batch(0..<1), at: Instant(nanoseconds: 600_000_000_001), position: nil)
-        #expect(await Self.eventually { recorder.counts.spoolPoints == 1 })
+        #expect(await bench.eventually { recorder.counts.spoolPoints == 1 })
         isAway.withLock { $0 = false }
         let fill =
             #"SELECT mean(*) INTO "db".."m_1m" FROM "db".."m" WHERE time >= 540000000000 AND time < 660000000000 GROUP BY time(1m), *"#
-        #expect(await Self.eventually { bench.statements.last == fill }, "\(bench.statements)")
+        #expect(await bench.eventually { bench.statements.last == fill }, "\(bench.statements)")
         #expect(recorder.counts.written == 1)
         _ = await bench.stop(recorder)
         #expect(bench.statements.count { $0 == fill } == 1)
