@@ -189,8 +189,9 @@ public final class TelemetryRecorder: @unchecked Sendable {
     private func run(_ loop: RecorderLoop) {
         // The set-up waits for no reading.
         var wake: ContinuousClock.Instant? = .now
+        var stopAt: ContinuousClock.Instant?
         while true {
-            let (batches, reply, stopAt) = nextWork(until: wake)
+            let (batches, reply) = nextWork(until: wake, stopAt: &stopAt)
             let now = ContinuousClock.now
             wake = loop.turn(batches, reply, at: now, isStopping: stopAt != nil)
             publish(loop)
@@ -206,12 +207,13 @@ public final class TelemetryRecorder: @unchecked Sendable {
         condition.unlock()
     }
 
-    /// Waits for readings, a reply, the end or a moment.
-    private func nextWork(until wake: ContinuousClock.Instant?) -> ([Incoming], RecorderLoop.Reply?, ContinuousClock.Instant?) {
+    /// Waits for readings, a reply, a moment, or the end if the caller does not know of it yet.
+    private func nextWork(
+        until wake: ContinuousClock.Instant?, stopAt: inout ContinuousClock.Instant?
+    ) -> ([Incoming], RecorderLoop.Reply?) {
         condition.lock()
         defer { condition.unlock() }
-        let wasStopping = shared.stopAt != nil
-        while shared.incoming.isEmpty, shared.reply == nil, (shared.stopAt != nil) == wasStopping {
+        while shared.incoming.isEmpty, shared.reply == nil, shared.stopAt == stopAt {
             guard let wake else {
                 condition.wait()
                 continue
@@ -226,7 +228,8 @@ public final class TelemetryRecorder: @unchecked Sendable {
             shared.reply = nil
             condition.broadcast()
         }
-        return (shared.incoming, shared.reply, shared.stopAt)
+        stopAt = shared.stopAt
+        return (shared.incoming, shared.reply)
     }
 
     private func publish(_ loop: RecorderLoop) {

@@ -29,14 +29,20 @@ import Testing
 
         init() { server = CannedServer { [script] in script.answer($0) } }
 
-        func recorder(_ change: (inout RecorderSettings) -> Void = { _ in }) throws -> TelemetryRecorder {
+        func recorder(
+            _ change: (inout RecorderSettings) -> Void = { _ in }, turned: @escaping @Sendable () -> Void = {}
+        ) throws -> TelemetryRecorder {
             var settings = RecorderSettings(measurements: [.init(name: "m", topic: try TopicFilter("t/{device}"))])
             settings.batchInterval = .milliseconds(10)
             change(&settings)
             let logger = Logger(label: "test") { [script] _ in Recording(lines: { line in script.told.withLock { $0.append(line) } }) }
             return try TelemetryRecorder(
                 settings, influx: InfluxConfiguration(url: server.url, database: "db", username: "u", password: "s3cret"), path: path,
-                logger: logger, turned: { [ring] in ring.yield() })
+                logger: logger,
+                turned: { [ring] in
+                    ring.yield()
+                    turned()
+                })
         }
 
         /// Waits until something is so that a turn of the recorder brings about.
@@ -103,6 +109,25 @@ import Testing
         #expect(head.hasPrefix("POST /write?db=db&precision=ns HTTP/1.1\r\n") && head.contains("Authorization: Basic"))
         #expect(recorder.unreadyReason == nil)
         #expect(await bench.stop(recorder) == 7)
+    }
+
+    @Test func `a stop that comes during a turn is noticed`() async throws {
+        let bench = Bench()
+        let count = Mutex(0)
+        let (turns, ring) = AsyncStream.makeStream(of: Void.self)
+        let recorder = try bench.recorder(turned: {
+            // The first sends the set-up, the second takes its answer: after that nothing would wake it.
+            guard
+                count.withLock({
+                    $0 += 1; return $0 == 2
+                })
+            else { return }
+            ring.yield()
+            Thread.sleep(forTimeInterval: 0.1)
+        })
+        for await _ in turns { break }
+        _ = await bench.stop(recorder)
+        #expect(recorder.counts.written == 0)
     }
 
     @Test func `the set-up is made before the first write, in full`() async throws {
