@@ -164,6 +164,18 @@ import Testing
         #expect(failure?.description.contains("are lost") ?? false, "\(failure?.description ?? "")")
     }
 
+    @Test func `a first segment that was cut down to its header is damage`() throws {
+        let path = Self.folder()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Self.write(1...40, to: path, segmentSize: 1024)
+        let segments = try Self.segments(path)
+        #expect(truncate(segments[0], off_t(JournalFolder.segmentHeader.count)) == 0)
+        let failure = #expect(throws: JournalFailure.self) { try JournalReading(path: path, from: 0, repairing: false) }
+        #expect(failure?.description.contains("inputs 1 to ") ?? false, "\(failure?.description ?? "")")
+        let (positions, reading) = try Self.read(path, repairing: true)
+        #expect(positions.last == 40 && reading.remarks.count == 1)
+    }
+
     @Test(arguments: 0..<300) func `random damage is found or harmless, and never a trap`(_ seed: Int) throws {
         let path = Self.folder()
         defer { try? FileManager.default.removeItem(atPath: path) }

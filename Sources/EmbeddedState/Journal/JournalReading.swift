@@ -30,12 +30,16 @@ public struct JournalReading: Sendable {
         last = position
         before = position
         for (place, segment) in segments[start...].enumerated() {
-            if place == 0 { before = segment.first - 1 }
-            try examine(segment, isLast: start + place == segments.count - 1, needed: position, repairing: repairing)
+            if place == 0 {
+                before = segment.first - 1
+                // Whoever needs nothing in particular begins with what there is.
+                if position == 0 { last = before }
+            }
+            try examine(segment, isLast: start + place == segments.count - 1, repairing: repairing)
         }
     }
 
-    private mutating func examine(_ segment: JournalFolder.Segment, isLast: Bool, needed: UInt64, repairing: Bool) throws(JournalFailure) {
+    private mutating func examine(_ segment: JournalFolder.Segment, isLast: Bool, repairing: Bool) throws(JournalFailure) {
         guard let file = MappedFile(segment.path) else {
             throw .unusable("'\(segment.path)' cannot be read: \(String(cString: strerror(errno)))")
         }
@@ -52,7 +56,7 @@ public struct JournalReading: Sendable {
         }
         var at = JournalFolder.segmentHeader.count
         var expected = segment.first
-        if expected > last + 1, last > 0 || needed > 0 {
+        if expected > last + 1 {
             try damaged(segment, at: at, lost: last + 1, until: expected, repairing)
         }
         while at < bytes.count {
