@@ -172,15 +172,17 @@ extension EngineContext {
         findNextQuery()
     }
 
+    /// In the place of an instance where the answer as a whole was in error.
+    private static let answerOrdinal: Int64 = -1
+
     func noteAnswer(_ rule: Int32) {
         ruleStates[Int(rule)].evaluations &+= 1
         ruleStates[Int(rule)].lastEvaluationAt = evaluationInstant ?? now
-        ruleStates[Int(rule)].health = .ok
+        noteResult(rule, instance: Self.answerOrdinal)
     }
 
     func reportSharedInstance(_ rule: Int32, _ by: [String], _ values: [String]) {
-        ruleStates[Int(rule)].evaluationErrors &+= 1
-        ruleStates[Int(rule)].health = .error
+        _ = noteError(rule, instance: Self.answerOrdinal)
         let labels = LabelText.braces(Dictionary(zip(by, values)) { first, _ in first })
         lastErrors[rule] = "several series of the answer are the instance \(labels): 'by' must tell them apart"
     }

@@ -22,6 +22,8 @@ final class EngineContext {
     let ruleStates: FlatTable<RuleState>
     /// By the rule's number.
     var lastErrors: [Int32: String] = [:]
+    /// Instances whose last result was an error, by the rule's number: the rule is in error while there is one.
+    var faultyInstances: [Int32: Set<Int64>] = [:]
     let timerFloor = TimerFloor()
     var ownAlerts: [String: OwnAlert] = [:]
     /// When one of them may end; it may turn out that its cause went on.

@@ -27,8 +27,10 @@ extension EngineShard {
             loadExtras(rule.plan.extras, source, subject)
             slots = frame
         }
-        let (isTrue, isKnown) = evaluateConditions(rule, slots)
-        if isKnown, context.ruleStates[Int(number)].health != .ok { context.ruleStates[Int(number)].health = .ok }
+        let (isTrue, isKnown) = evaluateConditions(rule, slots, source, subject)
+        if isKnown, context.ruleStates[Int(number)].health != .ok {
+            context.noteResult(number, instance: source.subjects[Int(subject)].ordinal)
+        }
         if rule.movesByItself {
             armAges(rule.plan, source, subject)
             armClock(rule.plan, source, subject)
@@ -49,7 +51,9 @@ extension EngineShard {
 
     /// Fills `conditions`; whether one of them is true, and whether all have a result.
     @inline(__always)
-    private func evaluateConditions(_ rule: RuleTable.Row, _ slots: UnsafeMutablePointer<Slot>) -> (isTrue: Bool, isKnown: Bool) {
+    private func evaluateConditions(
+        _ rule: RuleTable.Row, _ slots: UnsafeMutablePointer<Slot>, _ source: SourceState, _ subject: Int32
+    ) -> (isTrue: Bool, isKnown: Bool) {
         var isTrue = false, isKnown = true
         for place in 0..<Int(rule.levelCount) {
             let truth = rule.conditions[place]._withUnsafeGuaranteedRef { $0.truth(slots) }
@@ -60,7 +64,7 @@ extension EngineShard {
             case .missing: isKnown = false
             case .error:
                 isKnown = false
-                report(rule.plan, rule.plan.levels[place].condition, slots)
+                report(rule.plan, rule.plan.levels[place].condition, slots, source, subject)
             }
         }
         return (isTrue, isKnown)
@@ -78,10 +82,10 @@ extension EngineShard {
         return program.truth(slots)
     }
 
-    func report(_ rule: RulePlan, _ program: Program, _ slots: UnsafeMutablePointer<Slot>) {
-        context.ruleStates[Int(rule.number)].evaluationErrors &+= 1
-        guard context.ruleStates[Int(rule.number)].health != .error else { return }
-        context.ruleStates[Int(rule.number)].health = .error
+    func report(
+        _ rule: RulePlan, _ program: Program, _ slots: UnsafeMutablePointer<Slot>, _ source: SourceState, _ subject: Int32
+    ) {
+        guard context.noteError(rule.number, instance: source.subjects[Int(subject)].ordinal) else { return }
         if case .error(let error) = program.evaluate(slots) { context.lastErrors[rule.number] = error.message }
     }
 

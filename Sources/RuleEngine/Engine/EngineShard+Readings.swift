@@ -84,7 +84,7 @@ extension EngineShard {
             case .missing, .null: continue
             default:
                 guard let other = otherSample(source.plan.sampled[number], source, subject, row) else {
-                    reportSample(number, source)
+                    reportSample(number, source, subject)
                     continue
                 }
                 value = other
@@ -126,7 +126,7 @@ extension EngineShard {
     }
 
     /// A text, a list or an error where windows take a number is an error of the rules that look at them; there is no sample.
-    private func reportSample(_ expression: Int, _ source: SourceState) {
+    private func reportSample(_ expression: Int, _ source: SourceState, _ subject: Int32) {
         guard let windows = source.plan.windowPlan?.windows else { return }
         let sampled = source.plan.sampled[expression].program
         for number in source.plan.rules {
@@ -135,9 +135,7 @@ extension EngineShard {
                 return windows[window].expression == expression
             }
             guard looks else { continue }
-            context.ruleStates[Int(number)].evaluationErrors &+= 1
-            guard context.ruleStates[Int(number)].health != .error else { continue }
-            context.ruleStates[Int(number)].health = .error
+            guard context.noteError(number, instance: source.subjects[Int(subject)].ordinal) else { continue }
             context.lastErrors[number] = "windows take numbers and truth values, and '\(sampled.expression)' was neither"
         }
     }

@@ -14,10 +14,12 @@ extension EngineShard {
             loadExtras(step.extras, source, subject)
             let truth = step.condition.truth(frame)
             if truth == .missing || truth == .error { isKnown = false }
-            if truth == .error { report(rule, step.condition, frame) }
+            if truth == .error { report(rule, step.condition, frame, source, subject) }
             return truth == .yes
         }
-        if isKnown { context.ruleStates[Int(rule.number)].health = .ok }
+        if isKnown, context.ruleStates[Int(rule.number)].health != .ok {
+            context.noteResult(rule.number, instance: source.subjects[Int(subject)].ordinal)
+        }
         guard change != SequenceRun.Change() else { return }
         context.sequenceChanges?.append((rule.rule.identity, change))
         armRun(rule, sequence, source, subject)

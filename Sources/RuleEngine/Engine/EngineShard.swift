@@ -231,6 +231,7 @@ final class EngineShard {
         touch(source, subject)
         let row = Int(source.subjects[Int(subject)].configRow)
         if row > 0 { source.subjectsOfConfigRow[row].removeAll { $0 == subject } }
+        context.forgetErrors(of: source.plan.rules, instance: source.subjects[Int(subject)].ordinal)
         source.remove(subject)
         context.counters.subjects -= 1
     }

@@ -63,6 +63,8 @@ extension EngineContext {
         plan = new
         ruleStates.replaceAll(with: states)
         lastErrors = errors
+        // Instances are numbered anew: those in error show it at their next reading.
+        faultyInstances = [:]
         counters.subjects = 0
         refusedSubjects = [UInt64](repeating: 0, count: new.sources.count)
         adoptQueries(before, of: old)

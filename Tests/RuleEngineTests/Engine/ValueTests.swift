@@ -51,6 +51,29 @@ import Testing
         #expect(driver.engine.status(of: RuleIdentity(group: "g", alert: "A"))?.health == .ok)
     }
 
+    @Test func `a rule is in error as long as one of its instances is`() throws {
+        let driver = try EngineDriver.rule("expr: t / n > 3")
+        func health() -> RuleActivity.Health? { driver.engine.status(of: RuleIdentity(group: "g", alert: "A"))?.health }
+        for (device, payload, expected) in [
+            ("a", #"{"t": 31, "n": 1}"#, RuleActivity.Health.ok), ("b", #"{"t": "x", "n": 1}"#, .error),
+            ("c", #"{"t": "x", "n": 1}"#, .error),
+            ("a", #"{"t": 2, "n": 1}"#, .error), ("b", #"{"t": 5, "n": 1}"#, .error), ("b", #"{"t": 6, "n": 1}"#, .error),
+            ("c", #"{"t": 5, "n": 1}"#, .ok),
+        ] {
+            driver.send("t/\(device)", payload, at: 1)
+            #expect(health() == expected, "\(device) \(payload)")
+        }
+    }
+
+    @Test func `an instance that is forgotten is no error any more`() throws {
+        let driver = try EngineDriver.rule("expr: t / n > 3")
+        driver.send("t/a", #"{"t": "x", "n": 1}"#, at: 0)
+        driver.send("t/b", #"{"t": 1, "n": 1}"#, at: 1)
+        #expect(driver.engine.status(of: RuleIdentity(group: "g", alert: "A"))?.health == .error)
+        driver.engine.setDevice("a", config: nil, at: Instant(nanoseconds: 2_000_000_000))
+        #expect(driver.engine.status(of: RuleIdentity(group: "g", alert: "A"))?.health == .ok)
+    }
+
     @Test func `a string that is entirely a JSON number counts as one`() throws {
         let driver = try EngineDriver.rule("expr: t > 30")
         driver.send("t/a", "{\"t\": \"31.5\"}", at: 0)
