@@ -1,16 +1,17 @@
-import RuleEngine
 import Synchronization
 
-/// Hands changes to every stream that was asked for. What one has not taken yet is kept by document, the newest only: a slow reader holds at
+/// For adapters: hands changes to every stream that was asked for. What one has not taken yet is kept by document, the newest only: a slow reader holds at
 /// most one change of each document, and misses no document.
-final class DirectoryChangeFeed: Sendable {
+public final class DirectoryChangeFeed: Sendable {
     private let subscribers = Mutex<[Weak]>([])
 
     private struct Weak: Sendable {
         weak let subscriber: Subscriber?
     }
 
-    func publish(_ changes: [DirectoryChange]) {
+    public init() {}
+
+    public func publish(_ changes: [DirectoryChange]) {
         guard !changes.isEmpty else { return }
         let present = subscribers.withLock { subscribers in
             subscribers.removeAll { $0.subscriber == nil }
@@ -20,7 +21,7 @@ final class DirectoryChangeFeed: Sendable {
     }
 
     /// Begins to collect at once, not at the first reading.
-    func stream() -> AsyncStream<[DirectoryChange]> {
+    public func stream() -> AsyncStream<[DirectoryChange]> {
         let subscriber = Subscriber()
         subscribers.withLock { $0.append(Weak(subscriber: subscriber)) }
         return AsyncStream(unfolding: { await subscriber.next() })
