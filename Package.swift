@@ -128,7 +128,8 @@ let package = Package(
         tests("LuaScriptingTests", ["LuaScripting", "RuleEngine", "RuleLanguage", "CEL", "CLua", "TestSupport", logging]),
         tests("NativePluginsTests", ["NativePlugins", "RuleEngine", "RuleLanguage", "CEL"]),
         tests(
-            "NotificationChannelsTests", ["NotificationChannels", "OutgoingHTTP", "LuaScripting", "RuleEngine", "RuleLanguage", logging]),
+            "NotificationChannelsTests",
+            ["NotificationChannels", "OutgoingHTTP", "LuaScripting", "RuleEngine", "RuleLanguage", "TestSupport", logging]),
         tests(
             "RESTInterfaceTests",
             [
@@ -139,8 +140,7 @@ let package = Package(
             "IntegrationTests",
             [
                 "RuleEngine", "RuleLanguage", "MQTTTelemetry", "AMQPNotifications", "MongoState", "EmbeddedState", "NotificationChannels",
-                "InfluxWindows",
-                "TestSupport", logging,
+                "InfluxWindows", "TestSupport", logging,
             ], exclude: ["Data", "Golden"]),
     ],
     swiftLanguageModes: [.v6],

@@ -1,11 +1,12 @@
 import RuleEngine
+import TestSupport
 import Testing
 
 @testable import InfluxWindows
 
 /// What scripts ask and write.
 @Suite struct InfluxAccessTests {
-    private static func access(_ server: CannedServer) throws -> InfluxAccess {
+    private static func access(_ server: LoopbackServer) throws -> InfluxAccess {
         InfluxAccess(try InfluxConfiguration(url: server.url, database: "d", token: "secret"))
     }
 
@@ -22,7 +23,7 @@ import Testing
     @Test func `series come with their names, tags and rows`() async throws {
         let body =
             #"{"results":[{"series":[{"name":"a","tags":{"s":"1"},"columns":["time","v"],"values":[[1000000000,2],[2000000000,null]]},{"name":"b","columns":["time","v"],"values":[]}]}]}"#
-        let server = CannedServer { _ in .init(body: body) }
+        let server = LoopbackServer { _ in .init(body: body) }
         defer { server.stop() }
         let series = try await Self.access(server).series(of: "SELECT v FROM /./")
         #expect(
@@ -30,7 +31,7 @@ import Testing
                 ["name": "a", "tags": ["s": "1"], "rows": [["time": 1.0, "v": 2], ["time": 2.0, "v": .null]]],
                 ["name": "b", "tags": .emptyObject, "rows": .array([])],
             ])
-        #expect(server.requests.first?.body.contains("q=SELECT%20v%20FROM") ?? false)
+        #expect(server.requests.first?.text.contains("q=SELECT%20v%20FROM") ?? false)
     }
 
     @Test(arguments: [
@@ -38,7 +39,7 @@ import Testing
         (503, "", "InfluxDB answered 503"),
     ])
     func `a point that is not taken says why, without secrets`(_ status: Int, _ body: String, _ reason: String) async throws {
-        let server = CannedServer { _ in .init(status: status, body: body) }
+        let server = LoopbackServer { _ in .init(status: status, body: body) }
         defer { server.stop() }
         let point = SeriesPoint(measurement: "m", tags: [:], fields: [.init("n", 1)], at: Instant(nanoseconds: 5))
         let access = try Self.access(server)
@@ -47,13 +48,13 @@ import Testing
             Issue.record("it was taken")
         } catch { #expect(error.description == reason) }
         #expect(server.requests.first?.head.hasPrefix("POST /write?db=d&precision=ns ") ?? false)
-        #expect(server.requests.first?.body == "m n=1i 5\n")
+        #expect(server.requests.first?.text == "m n=1i 5\n")
     }
 
     @Test func `an answer that is too large is refused`() async throws {
         let row = "[1,2],"
         let rows = String(repeating: row, count: 10_001).dropLast()
-        let server = CannedServer { _ in
+        let server = LoopbackServer { _ in
             .init(body: #"{"results":[{"series":[{"name":"a","columns":["time","v"],"values":["# + rows + "]}]}]}")
         }
         defer { server.stop() }

@@ -8,7 +8,7 @@ import Testing
     private static let good = #"{"results":[{"series":[{"name":"m","columns":["time","kw"],"values":[[1,2]]}]}]}"#
 
     private static func history(
-        _ server: CannedServer, timeout: Duration = .seconds(60), limits: QueryAnswer.Limits = .init(), token: String? = nil
+        _ server: LoopbackServer, timeout: Duration = .seconds(60), limits: QueryAnswer.Limits = .init(), token: String? = nil
     ) throws
         -> InfluxWindowHistory
     {
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func `a query goes out as a form, with user and password, and never in the URL`() async throws {
-        let server = CannedServer { _ in .init(body: Self.good) }
+        let server = LoopbackServer { _ in .init(body: Self.good) }
         defer { server.stop() }
         let series = try await Self.history(server).rows(
             of: "SELECT mean(\"kw\") FROM m WHERE a = 'b&c=d' AND t > 5 + 1", within: .seconds(60))
@@ -46,13 +46,13 @@ import Testing
         #expect(request.head.hasPrefix("POST /query HTTP/1.1\r\n"))
         #expect(request.head.contains("Authorization: Basic dTpwQHNz"))
         #expect(
-            request.body
+            request.text
                 == "db=d%20b%26&epoch=ns&chunked=true&q=SELECT%20mean%28%22kw%22%29%20FROM%20m%20WHERE%20a%20%3D%20%27b%26c%3Dd%27%20AND%20t%20%3E%205%20%2B%201"
         )
     }
 
     @Test func `a token goes out as InfluxDB 2 and 3 want it`() async throws {
-        let server = CannedServer { _ in .init(body: Self.good) }
+        let server = LoopbackServer { _ in .init(body: Self.good) }
         defer { server.stop() }
         _ = try await Self.history(server, token: "t0ken").rows(of: "SELECT 1", within: .seconds(60))
         #expect(server.requests.first?.head.contains("Authorization: Token t0ken") == true)
@@ -68,13 +68,13 @@ import Testing
         (500, #"{"error":"p@ss is wrong"}"#, .unavailable("InfluxDB answered 500: *** is wrong")),
         (200, #"{"results":[{"error":"max-select-series limit exceeded"}]}"#, .refused("InfluxDB says: max-select-series limit exceeded")),
     ]) func `what InfluxDB says is told, and no secret`(_ status: Int, _ body: String, _ expected: HistoryFailure) async throws {
-        let server = CannedServer { _ in .init(status: status, body: body, headers: status == 301 ? "Location: /x\r\n" : "") }
+        let server = LoopbackServer { _ in .init(status: status, body: body, headers: status == 301 ? "Location: /x\r\n" : "") }
         defer { server.stop() }
         #expect(await Self.failure(try Self.history(server)) == expected)
     }
 
     @Test func `an answer that is too large is cut off, not taken in`() async throws {
-        let server = CannedServer { _ in .init(body: String(repeating: "x", count: 2_000_000)) }
+        let server = LoopbackServer { _ in .init(body: String(repeating: "x", count: 2_000_000)) }
         defer { server.stop() }
         var limits = QueryAnswer.Limits()
         limits.bytes = 100_000
@@ -83,11 +83,11 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(10))) func `a cut answer, a silent server and nobody there are told as such`() async throws {
-        let cut = CannedServer { _ in .init(body: Self.good, missing: 10) }
+        let cut = LoopbackServer { _ in .init(body: Self.good, missing: 10) }
         defer { cut.stop() }
         let reason = await Self.failure(try Self.history(cut))
         #expect(reason?.isUnavailable == true && reason?.description.hasPrefix("InfluxDB at \(cut.url):") == true)
-        let silent = CannedServer { _ in .init(isSilent: true) }
+        let silent = LoopbackServer { _ in .silence }
         defer { silent.stop() }
         let late = await Self.failure(try Self.history(silent, timeout: .seconds(3600)), within: .milliseconds(200))
         #expect(late?.isUnavailable == true && late?.description.contains("Timeout") == true, "\(late as Any)")
@@ -98,10 +98,10 @@ import Testing
     }
 
     @Test func `it is unready while it is shut to us, not for a mistake in one query`() async throws {
-        let server = CannedServer { request in
+        let server = LoopbackServer { request in
             if request.head.hasPrefix("GET /ping") { return .init(status: 204) }
-            if request.body.hasSuffix("q=bad") { return .init(status: 400, body: #"{"error":"syntax"}"#) }
-            return request.body.hasSuffix("q=shut") ? .init(status: 401, body: #"{"error":"who are you"}"#) : .init(body: Self.good)
+            if request.text.hasSuffix("q=bad") { return .init(status: 400, body: #"{"error":"syntax"}"#) }
+            return request.text.hasSuffix("q=shut") ? .init(status: 401, body: #"{"error":"who are you"}"#) : .init(body: Self.good)
         }
         defer { server.stop() }
         let history = try Self.history(server)

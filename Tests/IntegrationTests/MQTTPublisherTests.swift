@@ -81,7 +81,7 @@ import Testing
     }
 
     @Test func `a connection lost before the answer is told as unavailable`() async throws {
-        let broker = try ScriptedBroker()
+        let broker = ScriptedBroker()
         let configuration = try configuration(.v311, url: "mqtt://127.0.0.1:\(broker.port)")
         try await withPublisher(configuration) { publisher in
             async let scripted: Void = onThread {

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Synchronization
+import TestSupport
 
 struct WireFailure: Error, CustomStringConvertible {
     var description: String
@@ -52,26 +53,18 @@ struct WirePacket: Sendable, Equatable {
 
 /// A TCP connection that speaks single packets, for tests that look at the wire. Calls block, for at most `patience`.
 final class WireConnection: Sendable {
-    private let descriptor: Int32
+    private let socket: BlockingSocket
+    private var descriptor: Int32 { socket.descriptor }
 
-    init(descriptor: Int32) {
-        self.descriptor = descriptor
-        // A `timeval`, whose Swift name belongs to whichever C module was seen first.
-        var limit: (Int, Int) = (Int(patience.components.seconds), 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout.size(ofValue: limit)))
+    init(_ socket: BlockingSocket) {
+        self.socket = socket
+        socket.limitReceiving(to: patience)
     }
 
     convenience init(port: UInt16) throws {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = loopback(port: port)
-        let code = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
-        }
-        guard code == 0 else { throw WireFailure(description: "connect: \(String(cString: strerror(errno)))") }
-        self.init(descriptor: descriptor)
+        guard let socket = BlockingSocket(connectingTo: port) else { throw WireFailure(description: "nobody listens at port \(port)") }
+        self.init(socket)
     }
-
-    deinit { close(descriptor) }
 
     func send(_ packet: WirePacket) throws {
         let bytes = packet.bytes
@@ -122,7 +115,7 @@ final class WireConnection: Sendable {
     func abort() {
         var lingering = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &lingering, socklen_t(MemoryLayout<linger>.size))
-        shutdown(descriptor, Int32(SHUT_RDWR))
+        socket.shutDown()
     }
 
     private func bytes(_ count: Int) throws -> [UInt8] {
@@ -138,41 +131,18 @@ final class WireConnection: Sendable {
     }
 }
 
-private func loopback(port: UInt16) -> sockaddr_in {
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    return address
-}
-
 /// Plays a broker by a script: each test says what is sent when.
 final class ScriptedBroker: Sendable {
-    private let descriptor: Int32
-    let port: UInt16
-
-    init() throws {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = loopback(port: 0)
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let descriptor = descriptor
-        let code = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, size) | listen(descriptor, 8) | getsockname(descriptor, $0, &size)
-            }
-        }
-        guard code == 0 else { throw WireFailure(description: "listen: \(String(cString: strerror(errno)))") }
-        port = UInt16(bigEndian: address.sin_port)
-    }
-
-    deinit { close(descriptor) }
+    private let listener = LoopbackListener()
+    var port: UInt16 { listener.port }
 
     /// The next client that gets as far as CONNECT; who only knocks is let go.
     func accept() throws -> WireConnection {
         while true {
-            var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard poll(&polled, 1, Int32(patience.components.seconds) * 1000) > 0 else { throw WireFailure(description: "no client came") }
-            let connection = WireConnection(descriptor: Glibc.accept(descriptor, nil, nil))
+            guard let socket = listener.accept(withinMilliseconds: Int32(patience.components.seconds) * 1000) else {
+                throw WireFailure(description: "no client came")
+            }
+            let connection = WireConnection(socket)
             if (try? connection.receive(.connect)) != nil { return connection }
         }
     }
@@ -205,7 +175,7 @@ func freePort() throws -> UInt16 {
         }
         let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         defer { close(probe) }
-        var address = loopback(port: port)
+        var address = BlockingSocket.address(port)
         let isFree = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
         }

@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func `no acknowledgement goes out before the sink has taken the batch`() async throws {
-        let broker = try ScriptedBroker()
+        let broker = ScriptedBroker()
         let source = try source(broker)
         let isReleased = Watched(false)
         let isHeld = Watched(false)
@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test func `what is sent again after its acknowledgement was lost is acknowledged and not given again`() async throws {
-        let broker = try ScriptedBroker()
+        let broker = ScriptedBroker()
         let source = try source(broker)
         let sink = RecordingSink()
         await source.subscribe(to: [.init(filter: "t", qos: 1)], leftovers: [])
@@ -77,7 +77,7 @@ import Testing
     }
 
     @Test func `what is sent again after the sink could not take it is given again`() async throws {
-        let broker = try ScriptedBroker()
+        let broker = ScriptedBroker()
         let source = try source(broker)
         let attempts = Watched(0)
         let sink = RecordingSink { _ in
@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test func `a session that the broker lost makes its packet ids mean other messages`() async throws {
-        let broker = try ScriptedBroker()
+        let broker = ScriptedBroker()
         let source = try source(broker)
         let sink = RecordingSink()
         await source.subscribe(to: [.init(filter: "t", qos: 1)], leftovers: [])
@@ -121,7 +121,7 @@ import Testing
     }
 
     @Test func `only what changed is subscribed and unsubscribed`() async throws {
-        let broker = try ScriptedBroker()
+        let broker = ScriptedBroker()
         let source = try source(broker)
         let sink = RecordingSink()
         await source.subscribe(
@@ -163,7 +163,7 @@ import Testing
     }
 
     @Test func `a refused subscription makes the source unready and names the filter`() async throws {
-        let broker = try ScriptedBroker()
+        let broker = ScriptedBroker()
         let source = try source(broker)
         let sink = RecordingSink()
         await source.subscribe(to: [.init(filter: "secret/#", qos: 1)], leftovers: [])
@@ -183,7 +183,7 @@ import Testing
     }
 
     @Test func `messages that come before the subscriptions are acknowledged are held back, not lost`() async throws {
-        let broker = try ScriptedBroker()
+        let broker = ScriptedBroker()
         let source = try source(broker)
         let sink = RecordingSink()
         await source.subscribe(to: [.init(filter: "t", qos: 1)], leftovers: [])
@@ -203,7 +203,7 @@ import Testing
     }
 
     @Test func `a stop ends an attempt to connect to a broker that never answers`() async throws {
-        let broker = try ScriptedBroker()
+        let broker = ScriptedBroker()
         let source = try source(broker)
         await source.subscribe(to: [], leftovers: [])
         try await withSource(source, RecordingSink()) {

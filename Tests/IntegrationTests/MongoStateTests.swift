@@ -193,7 +193,7 @@ struct MongoStateTests {
     }
 
     @Test func `a server that takes connections and never answers is told within 2 s`() async throws {
-        let silent = try SilentServer()
+        let silent = LoopbackListener()
         let connection = try MongoConnection(MongoConfiguration(uri: "mongodb://someone:se%63ret@127.0.0.1:\(silent.port)/x"))
         let told = try await MongoBench.time { connection.unreadyReason()?.contains("cannot be reached") == true }
         #expect(told < MongoBench.lateOnABusyMachine)
@@ -230,30 +230,6 @@ struct MongoStateTests {
         connection.close()
         return connection
     }
-}
-
-/// Listens and never accepts: the system completes the connections, nobody answers.
-final class SilentServer: Sendable {
-    private let socket: Int32
-    let port: UInt16
-
-    init() throws {
-        let listener = Foundation.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isBound = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, length) == 0 && listen(listener, 16) == 0 && getsockname(listener, $0, &length) == 0
-            }
-        }
-        try #require(isBound)
-        socket = listener
-        port = UInt16(bigEndian: address.sin_port)
-    }
-
-    deinit { close(socket) }
 }
 
 /// Keeps id and reason of what is logged.

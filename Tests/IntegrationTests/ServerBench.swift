@@ -34,7 +34,7 @@ final class ServerBench: Sendable {
     private init(_ backing: Backing, amqp: AMQPBench?, mqtt: String?, settings: [String: String]) throws {
         let url = try mqtt ?? IntegrationTests.environment("NODESPHERE_MQTT_URL")
         folder = try TestFolder()
-        webhook = try WebhookReceiver()
+        webhook = WebhookReceiver()
         publisher = try DevicePublisher(url: url)
         port = try freePort()
         root = uniqueName("t")

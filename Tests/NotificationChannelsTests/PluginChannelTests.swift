@@ -5,6 +5,7 @@ import NotificationChannels
 import OutgoingHTTP
 import RuleEngine
 import RuleLanguage
+import TestSupport
 import Testing
 
 /// The shipped channels over real HTTP, against servers that ask for what each service's documentation does.
@@ -30,7 +31,7 @@ import Testing
     private static func server(_ service: Service) -> LoopbackServer {
         LoopbackServer { request in
             guard let complaint = service.complaint(Service.Request(request)) else { return .status(service.goodStatus) }
-            return .content(400, complaint)
+            return .init(status: 400, body: complaint)
         }
     }
 
@@ -85,7 +86,7 @@ import Testing
 
     @Test(arguments: Service.allCases) func `trouble of the service is told apart from refusals`(_ service: Service) async throws {
         for (status, isRetried) in [(429, true), (500, true), (503, true), (400, false), (401, false), (404, false)] {
-            let server = LoopbackServer { _ in .content(status, "no") }
+            let server = LoopbackServer { _ in .init(status: status, body: "no") }
             let result = try await channel(service, at: "http://127.0.0.1:\(server.port)").attempt(Self.notification([Self.alert("x")]))
                 .result
             server.stop()
@@ -121,7 +122,7 @@ import Testing
     }
 
     @Test func `the notification's secret is not told`() async throws {
-        let server = LoopbackServer { _ in .content(403, "the key R0123456789012345678901234567890 is not known") }
+        let server = LoopbackServer { _ in .init(status: 403, body: "the key R0123456789012345678901234567890 is not known") }
         defer { server.stop() }
         let channel = try channel(.pagerduty, at: "http://127.0.0.1:\(server.port)")
         #expect(
@@ -132,7 +133,8 @@ import Testing
     @Test func `headers and body of an answer are kept, and no more than a mebibyte`() async {
         let server = LoopbackServer { request in
             request.head.hasPrefix("GET /big")
-                ? .content(200, String(repeating: "x", count: 3 << 20)) : .content(201, "hello", headers: "X-One: a b \r\n")
+                ? .init(status: 200, body: String(repeating: "x", count: 3 << 20))
+                : .init(status: 201, body: "hello", headers: "X-One: a b \r\n")
         }
         defer { server.stop() }
         let client = HTTPRequests(HTTPClient())

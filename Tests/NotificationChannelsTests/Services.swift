@@ -1,5 +1,6 @@
 import Foundation
 import RuleEngine
+import TestSupport
 
 /// What each service asks of a request, by its documentation, and how it answers one that it does not like.
 enum Service: String, CaseIterable, Sendable {

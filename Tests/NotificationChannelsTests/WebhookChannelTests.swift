@@ -1,6 +1,7 @@
 import Glibc
 import OutgoingHTTP
 import RuleEngine
+import TestSupport
 import Testing
 
 @testable import NotificationChannels
@@ -25,7 +26,7 @@ import Testing
     @Test func `the document is posted with the intent's id`() async throws {
         let server = LoopbackServer { _ in .status(200) }
         defer { server.stop() }
-        let result = await channel(server.url).attempt(notification)
+        let result = await channel(server.url + "/hook").attempt(notification)
         #expect(result == AttemptResult(.delivered))
         let request = try #require(server.requests.first)
         #expect(request.head.hasPrefix("POST /hook HTTP/1.1\r\n"))

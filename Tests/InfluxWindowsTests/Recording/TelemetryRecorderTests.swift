@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import RuleEngine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import InfluxWindows
@@ -10,11 +11,11 @@ import Testing
 @Suite(.timeLimit(.minutes(5))) struct TelemetryRecorderTests {
     /// What `/write` and `/query` are answered, and what the log was told.
     final class Script: Sendable {
-        let writes = Mutex<@Sendable (CannedServer.Request) -> CannedServer.Answer>({ _ in .init(status: 204) })
-        let queries = Mutex<@Sendable (CannedServer.Request) -> CannedServer.Answer>({ _ in .init(body: #"{"results":[{}]}"#) })
+        let writes = Mutex<@Sendable (LoopbackServer.Request) -> LoopbackServer.Answer>({ _ in .init(status: 204) })
+        let queries = Mutex<@Sendable (LoopbackServer.Request) -> LoopbackServer.Answer>({ _ in .init(body: #"{"results":[{}]}"#) })
         let told = Mutex<[String]>([])
 
-        func answer(_ request: CannedServer.Request) -> CannedServer.Answer {
+        func answer(_ request: LoopbackServer.Request) -> LoopbackServer.Answer {
             (request.head.hasPrefix("POST /write") ? writes.withLock { $0 } : queries.withLock { $0 })(request)
         }
     }
@@ -23,11 +24,11 @@ import Testing
     final class Bench: Sendable {
         let path = NSTemporaryDirectory() + "recorder-\(UUID().uuidString)"
         let script = Script()
-        let server: CannedServer
+        let server: LoopbackServer
         /// Rings when the recorder has done something.
         private let (turns, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
-        init() { server = CannedServer { [script] in script.answer($0) } }
+        init() { server = LoopbackServer { [script] in script.answer($0) } }
 
         func recorder(
             _ change: (inout RecorderSettings) -> Void = { _ in }, turned: @escaping @Sendable () -> Void = {}
@@ -54,11 +55,11 @@ import Testing
 
         /// Bodies of `/write` that were answered with success.
         var lines: [String] {
-            server.requests.filter { $0.head.hasPrefix("POST /write") }.flatMap { $0.body.split(separator: "\n").map(String.init) }
+            server.requests.filter { $0.head.hasPrefix("POST /write") }.flatMap { $0.text.split(separator: "\n").map(String.init) }
         }
         var statements: [String] {
             server.requests.filter { $0.head.hasPrefix("POST /query") }.compactMap {
-                $0.body.split(separator: "&").first { $0.hasPrefix("q=") }?.dropFirst(2).removingPercentEncoding
+                $0.text.split(separator: "&").first { $0.hasPrefix("q=") }?.dropFirst(2).removingPercentEncoding
             }
         }
 
@@ -163,10 +164,10 @@ import Testing
         let isDropped = Mutex(false)
         bench.script.queries.withLock {
             $0 = { request in
-                func error(_ text: String) -> CannedServer.Answer { .init(body: "{\"results\":[{\"error\":\"\(text)\"}]}") }
-                if request.body.contains("q=CREATE%20RETENTION") { return error(words) }
-                if request.body.contains("q=DROP") { isDropped.withLock { $0 = true } }
-                if request.body.contains("q=CREATE%20CONTINUOUS"), !isDropped.withLock({ $0 }) {
+                func error(_ text: String) -> LoopbackServer.Answer { .init(body: "{\"results\":[{\"error\":\"\(text)\"}]}") }
+                if request.text.contains("q=CREATE%20RETENTION") { return error(words) }
+                if request.text.contains("q=DROP") { isDropped.withLock { $0 = true } }
+                if request.text.contains("q=CREATE%20CONTINUOUS"), !isDropped.withLock({ $0 }) {
                     return error("continuous query already exists")
                 }
                 return .init(body: #"{"results":[{}]}"#)
@@ -238,7 +239,7 @@ import Testing
         let bench = Bench()
         bench.script.writes.withLock {
             $0 = { request in
-                request.body.contains("d13 ")
+                request.text.contains("d13 ")
                     ? .init(status: 400, body: #"{"error":"partial write: field type conflict: input field \"value\" dropped=1"}"#)
                     : .init(status: 204)
             }
@@ -256,12 +257,12 @@ import Testing
 
     @Test func `a request that is too large is halved until it fits`() async throws {
         let bench = Bench()
-        bench.script.writes.withLock { $0 = { $0.body.utf8.count > 100 ? .init(status: 413) : .init(status: 204) } }
+        bench.script.writes.withLock { $0 = { $0.text.utf8.count > 100 ? .init(status: 413) : .init(status: 204) } }
         let recorder = try bench.recorder()
         recorder.add(Self.batch(0..<100), at: Instant(nanoseconds: 1), position: nil)
         #expect(await bench.eventually { recorder.counts.written == 100 })
-        let fitting = bench.server.requests.filter { $0.head.hasPrefix("POST /write") && $0.body.utf8.count <= 100 }
-        #expect(fitting.flatMap { $0.body.split(separator: "\n") } == (0..<100).map { Self.line($0, at: 1 + Int64($0))[...] })
+        let fitting = bench.server.requests.filter { $0.head.hasPrefix("POST /write") && $0.text.utf8.count <= 100 }
+        #expect(fitting.flatMap { $0.text.split(separator: "\n") } == (0..<100).map { Self.line($0, at: 1 + Int64($0))[...] })
         #expect(recorder.counts.refused == 0)
         _ = await bench.stop(recorder)
     }
