@@ -12,6 +12,10 @@ public struct RuleTestSuite: Sendable {
     public struct Obstacle: Error, Sendable {
         public var diagnostics: [Diagnostic]
         public var sources: [RuleLoader.Source]
+        /// A file that is named and cannot be read.
+        var unread: String?
+        /// Names of the files that it is about.
+        public var files: [String] { sources.map(\.name) + (unread.map { [$0] } ?? []) }
         public var text: String { diagnostics.inOrder.map(DiagnosticRenderer(sources: sources).render).joined() }
     }
 
@@ -69,7 +73,7 @@ public struct RuleTestSuite: Sendable {
         let (source, diagnostics) = RuleFolder.readFile(path)
         if let source { return [source] }
         let found = diagnostics.map { Diagnostic(code: $0.code, "\($0.message): '\(path)'", at: reference.location) }
-        throw Obstacle(diagnostics: found, sources: sources)
+        throw Obstacle(diagnostics: found, sources: sources, unread: path)
     }
 
     private static func notifications(

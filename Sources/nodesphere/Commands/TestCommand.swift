@@ -20,25 +20,28 @@ struct TestCommand: AsyncParsableCommand {
 
     func run() async throws {
         while true {
-            let (report, used) = try await runOnce()
-            guard watch else {
+            let files = try testFiles()
+            let plugins = files.allSatisfy(PluginTestSuite.isOfPlugin) ? .none : try InstalledPlugins.forCommand(config)
+            let watched = watch ? WatchedFiles(files, plugins: plugins.set) : nil
+            let (report, used) = try await run(files, plugins)
+            guard let watched else {
                 if report.failed > 0 { throw Ending(1) }
                 return
             }
-            wait(whileUnchanged: used)
+            // What only this run has read may have changed since.
+            if used.isSubset(of: watched.names) { watched.waitForChange { (try? testFiles()) ?? [] } }
         }
     }
 
-    private func runOnce() async throws -> (RuleTestReport, files: Set<String>) {
-        let files = try testFiles()
+    /// The results, and the files that have been read.
+    private func run(_ files: [String], _ plugins: InstalledPlugins) async throws -> (RuleTestReport, files: Set<String>) {
         var report = RuleTestReport(files: [], coverage: coverage ? RuleCoverage() : nil)
         var used = Set(files)
         let clock = ContinuousClock.now
-        let isOnlyPlugins = files.allSatisfy(PluginTestSuite.isOfPlugin)
-        let plugins = isOnlyPlugins ? .none : try InstalledPlugins.forCommand(config)
         var examined: Set<String> = []
         for path in files {
             if PluginTestSuite.isOfPlugin(path) {
+                used.formUnion(PluginTestSuite.files(of: path))
                 report.files += try await runPlugin(path, isFirst: examined.insert(PluginTestSuite.folder(of: path)).inserted)
                 continue
             }
@@ -53,7 +56,7 @@ struct TestCommand: AsyncParsableCommand {
                 if !wanted.isEmpty || filter == nil { report.files.append(.init(name: path, results: wanted.map { runner.run($0) })) }
                 report.coverage = runner.coverage
             } catch {
-                used.formUnion(error.sources.map(\.name))
+                used.formUnion(error.files)
                 let text = error.text
                 if !json { Output.talk(text) }
                 report.files.append(.init(name: path, obstacle: text))
@@ -149,24 +152,5 @@ struct TestCommand: AsyncParsableCommand {
         }
         var seen = Set<String>()
         return found.filter { seen.insert($0).inserted }
-    }
-
-    private struct Stamp: Equatable {
-        var modifiedAt: Date?
-        var size: Int?
-    }
-
-    private static func stamps(_ files: some Sequence<String>) -> [String: Stamp] {
-        var stamps: [String: Stamp] = [:]
-        for file in files {
-            let attributes = try? FileManager.default.attributesOfItem(atPath: file)
-            stamps[file] = Stamp(modifiedAt: attributes?[.modificationDate] as? Date, size: (attributes?[.size] as? NSNumber)?.intValue)
-        }
-        return stamps
-    }
-
-    private func wait(whileUnchanged files: Set<String>) {
-        let before = Self.stamps(files)
-        while Self.stamps(files) == before, Set((try? testFiles()) ?? []).isSubset(of: files) { Thread.sleep(forTimeInterval: 0.3) }
     }
 }

@@ -17,6 +17,13 @@ struct PluginTestSuite {
         FileManager.default.fileExists(atPath: "\(folder(of: path))/\(PluginFolder.manifestName)")
     }
 
+    /// The files that the plugin of a test file is made of.
+    static func files(of path: String) -> [String] {
+        let folder = folder(of: path)
+        let inside = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []
+        return inside.filter { name in [".lua", ".yaml", ".so"].contains { name.hasSuffix($0) } }.map { "\(folder)/\($0)" }
+    }
+
     static func folder(of path: String) -> String { path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "." }
 
     /// - Parameter isNativeAllowed: whether the plugin of this name may be loaded as machine code.
