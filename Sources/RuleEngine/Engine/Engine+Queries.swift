@@ -87,6 +87,11 @@ extension Engine {
     private func feed(_ series: [HistorySeries], to number: Int) {
         let plan = context.plan.sources[number]
         for rule in plan.rules { context.noteAnswer(rule) }
+        // Without tags there is one instance, whether or not a row has come: its silence counts from the first answer.
+        if plan.key.by.isEmpty, series.isEmpty {
+            let shard = shards[TopicRouter.shard(of: SourceState.keyBytes([]), among: shards.count)]
+            _ = shard.subject(of: shard.sources[number], key: [])
+        }
         var seen = Set<[UInt8]>()
         for one in series {
             let values = plan.key.by.map { one.tags[$0] ?? "" }

@@ -94,6 +94,37 @@ import Testing
         #expect(driver.log() == ["1021s A(oslo) nodata [missing]"])
     }
 
+    @Test(arguments: [1, 2, 7]) func `a query without tags has one instance: that it never has a row is silence from the first answer`(
+        _ shards: Int
+    ) throws {
+        for (policy, said) in [("nodata", "nodata"), ("alert", "firing")] {
+            let driver = try Self.driver(
+                "expr: kw > 10\nmissing: {after: 12m, policy: \(policy)}",
+                query: "SELECT mean(kw) AS kw FROM meters WHERE time > now() - 15m", shards: shards)
+            driver.advance(to: 300)
+            // That nobody answers is no silence.
+            try Self.answer(driver, .failed("away"), at: 301)
+            for instant in stride(from: 600.0, through: 1500, by: 300) {
+                driver.advance(to: instant)
+                try Self.answer(driver, .rows([]), at: instant + 1)
+            }
+            #expect(driver.log() == ["1321s A() \(said) [missing]"])
+            driver.advance(to: 1800)
+            let row = HistoryRow(at: EngineDriver.instant(1790), [12])
+            try Self.answer(driver, .rows([HistorySeries(tags: [:], columns: ["kw"], rows: [row])]), at: 1801)
+            #expect(driver.log() == (policy == "alert" ? [] : ["1801s A() firing"]))
+        }
+    }
+
+    @Test func `a series that a query with tags never had is no instance`() throws {
+        let driver = try Self.driver("expr: kw > 10\nmissing: {after: 12m, policy: nodata}")
+        for instant in stride(from: 300.0, through: 3000, by: 300) {
+            driver.advance(to: instant)
+            try Self.answer(driver, .rows([]), at: instant + 1)
+        }
+        #expect(driver.log().isEmpty)
+    }
+
     @Test func `a row of nulls is no data`() throws {
         let driver = try Self.driver("expr: kw > 10\nmissing: {after: 12m, policy: nodata}")
         driver.advance(to: 300)
