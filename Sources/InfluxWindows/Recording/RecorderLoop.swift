@@ -139,8 +139,13 @@ final class RecorderLoop {
     // MARK: The spool
 
     private func spillIfNeeded(at now: Moment) {
-        guard !outbox.isEmpty else { return }
-        if delivery.outage != nil || !spool.isEmpty || outbox.count > Self.mostWaiting { spill(at: now) }
+        guard delivery.outage != nil || !spool.isEmpty || outbox.count > Self.mostWaiting else {
+            // Everything goes to InfluxDB at once: whatever the disk did the last time, nothing waits for it.
+            spoolRetryAt = nil
+            return report.diskIsNotNeeded()
+        }
+        guard !outbox.isEmpty else { return spoolRetryAt = nil }
+        spill(at: now)
     }
 
     /// Moves everything in memory to the disk, what is under way first.

@@ -69,6 +69,11 @@ final class RecorderReport {
         diskFailure = reason
     }
 
+    func diskIsNotNeeded() {
+        if diskFailure != nil { logger.notice("InfluxDB takes the readings again: nothing waits for the disk") }
+        diskFailure = nil
+    }
+
     func diskWorks() {
         if diskFailure != nil { logger.notice("readings are kept on the disk again") }
         diskFailure = nil
