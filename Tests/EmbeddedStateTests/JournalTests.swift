@@ -11,6 +11,17 @@ import Testing
 
 /// The journal's files: order, crashes, damage, a full disk.
 @Suite struct JournalTests {
+    @Test func `who asks whether something is on the disk after the end does not wait for ever`() async throws {
+        let path = Self.folder()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let journal = try InputJournal(path: path, after: 0, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let position = journal.append(Self.batch(1), at: Self.instant(1))
+        journal.close()
+        await journal.durable(position)
+        await journal.durable(position + 1)
+        #expect(!journal.wait(for: position + 1, atMost: .milliseconds(1)))
+    }
+
     static func folder() -> String { NSTemporaryDirectory() + "journal-\(UUID().uuidString)" }
 
     static func with(

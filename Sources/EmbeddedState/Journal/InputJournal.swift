@@ -3,6 +3,7 @@ public import Foundation
 public import Logging
 public import RuleEngine
 import Synchronization
+import Threads
 
 /// Every input of an engine, in order, on the disk before it counts.
 ///
@@ -42,7 +43,7 @@ public final class InputJournal: @unchecked Sendable {
     let folder: JournalFolder
     let settings: Settings
     private let logger: Logger
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var state: State
 
     /// - Parameter last: position of the last record that is there.
@@ -89,7 +90,7 @@ public final class InputJournal: @unchecked Sendable {
 
     /// Blocks until everything up to a position is on the disk; false when that takes too long.
     public func wait(for position: UInt64, atMost limit: Duration) -> Bool {
-        let end = Date(timeIntervalSinceNow: Double(limit.components.seconds))
+        let end = ContinuousClock.now + limit
         condition.lock()
         defer { condition.unlock() }
         while state.durable < position {
@@ -98,14 +99,14 @@ public final class InputJournal: @unchecked Sendable {
         return true
     }
 
-    /// Returns when everything up to a position is on the disk.
+    /// Returns when everything up to a position is on the disk, or when the journal has ended and it never will be.
     public func durable(_ position: UInt64) async {
         await withCheckedContinuation { continuation in
             condition.lock()
-            let isThere = state.durable >= position
-            if !isThere { state.waiting.append((position, { continuation.resume() })) }
+            let isOver = state.durable >= position || state.hasEnded
+            if !isOver { state.waiting.append((position, { continuation.resume() })) }
             condition.unlock()
-            if isThere { continuation.resume() }
+            if isOver { continuation.resume() }
         }
     }
 

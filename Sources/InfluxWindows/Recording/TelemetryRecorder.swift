@@ -3,6 +3,7 @@ import Foundation
 public import Logging
 public import RuleEngine
 import Synchronization
+import Threads
 
 /// What a recorder counts since its start.
 public struct RecorderCounts: Sendable {
@@ -78,7 +79,7 @@ public final class TelemetryRecorder: @unchecked Sendable {
     private let logger: Logger
     /// Called on the recorder's thread when what it counts may have changed.
     private let turned: @Sendable () -> Void
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var shared = Shared()
 
     /// Makes the recorder and starts its thread. `path`: a folder of its own.
@@ -218,9 +219,8 @@ public final class TelemetryRecorder: @unchecked Sendable {
                 condition.wait()
                 continue
             }
-            let left = ContinuousClock.now.duration(to: wake)
-            guard left > .zero else { break }
-            _ = condition.wait(until: Date(timeIntervalSinceNow: Double(left.inNanoseconds) / 1e9))
+            guard wake > .now else { break }
+            _ = condition.wait(until: wake)
         }
         defer {
             shared.incoming = []

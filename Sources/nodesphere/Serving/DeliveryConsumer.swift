@@ -9,6 +9,9 @@ final class DeliveryConsumer: ScheduledMessageConsumer {
     private let channels: Mutex<ChannelSet>
     private let logger: Logger
 
+    /// For what cannot be stored because the server ends: it is offered again at the next start.
+    private static let pause = Duration.seconds(1)
+
     init(host: EngineHost, channels: ChannelSet, logger: Logger) {
         self.host = host
         self.channels = Mutex(channels)
@@ -18,12 +21,14 @@ final class DeliveryConsumer: ScheduledMessageConsumer {
     func setChannels(_ new: ChannelSet) { channels.withLock { $0 = new } }
 
     func due(_ message: ScheduledMessage) async -> DueDecision {
-        switch message.kind {
-        case .wake(let groupKey):
-            return await host.withPipelineStored { pipeline, now in (.done, pipeline.wake(groupKey: groupKey, at: now)) }
-        case .delivery:
-            return await host.withPipelineStored { pipeline, now in pipeline.mayDeliver(message, at: now) }
-        }
+        do {
+            switch message.kind {
+            case .wake(let groupKey):
+                return try await host.withPipelineStored { pipeline, now in (.done, pipeline.wake(groupKey: groupKey, at: now)) }
+            case .delivery:
+                return try await host.withPipelineStored { pipeline, now in pipeline.mayDeliver(message, at: now) }
+            }
+        } catch { return .later(Self.pause) }
     }
 
     func deliver(_ message: ScheduledMessage) async -> DeliveryOutcome {
@@ -35,7 +40,9 @@ final class DeliveryConsumer: ScheduledMessageConsumer {
             let channels = channels.withLock { $0 }
             let result = await channels.attempt(integration, notification)
             log(message, integration, result)
-            return await host.withPipelineStored { pipeline, now in pipeline.deliveryEnded(message, result, at: now) }
+            do { return try await host.withPipelineStored { pipeline, now in pipeline.deliveryEnded(message, result, at: now) } } catch {
+                return .later(Self.pause)
+            }
         }
     }
 

@@ -4,10 +4,11 @@ import InfluxWindows
 import Logging
 import RuleEngine
 import Synchronization
+import Threads
 
 /// The engine and the notification pipeline behind one lock each, with the clock: every input goes through here, and what it causes into the commit queue.
 ///
-/// Lock order: engine, pipeline, queue.
+/// Lock order: engine, then pipeline and queue, or the timers' bell.
 final class EngineHost: Sendable {
     /// An engine, the name of the rules that it has, and the last input that it was given.
     private struct Held: @unchecked Sendable {
@@ -51,7 +52,7 @@ final class EngineHost: Sendable {
     @discardableResult
     func apply(_ input: EngineInput, completion: (@Sendable () -> Void)? = nil) -> UInt64? {
         var position: UInt64?
-        let (hasEffects, due) = held.withLock { held -> (Bool, Instant?) in
+        let hasEffects = held.withLock { held in
             let now = clock.now()
             position = journal?.append(input, at: now)
             held.position = position ?? held.position + 1
@@ -61,10 +62,12 @@ final class EngineHost: Sendable {
             default: break
             }
             held.engine.apply(input, at: now)
-            return (queueEffects(of: held.engine, position, completion, at: now), held.engine.nextDue)
+            let hasEffects = queueEffects(of: held.engine, position, completion, at: now)
+            // Under the lock: of two inputs at once the later one must have the last word, or what it set a timer for would not come.
+            timerBell.set(held.engine.nextDue)
+            return hasEffects
         }
         if !hasEffects { completion?() }
-        timerBell.set(due)
         return position
     }
 
@@ -131,22 +134,20 @@ final class EngineHost: Sendable {
         }
     }
 
-    /// The same, returning when the effects are durable.
-    func withPipelineStored<Result: Sendable>(_ body: @Sendable (inout NotificationPipeline, Instant) -> (Result, [PipelineEffect])) async
-        -> Result
+    /// The same, returning when the effects are durable; unavailable when the server ends and they never will be.
+    func withPipelineStored<Result: Sendable>(_ body: @Sendable (inout NotificationPipeline, Instant) -> (Result, [PipelineEffect]))
+        async throws(StoreFailure) -> Result
     {
         let box = Mutex<Result?>(nil)
-        await withCheckedContinuation { continuation in
+        let isStored = await withCheckedContinuation { continuation in
             pipeline.withLock { pipeline in
                 let (result, effects) = body(&pipeline, clock.now())
                 box.withLock { $0 = result }
-                if effects.isEmpty {
-                    continuation.resume()
-                } else {
-                    queue.add(CommitWork(effects: effects) { continuation.resume() })
-                }
+                let work = CommitWork(effects: effects) { continuation.resume(returning: true) }
+                if effects.isEmpty || !queue.admit(work) { continuation.resume(returning: effects.isEmpty) }
             }
         }
+        guard isStored else { throw .unavailable("the server is stopping") }
         // Set above, before the continuation could be resumed.
         return box.withLock { $0! }
     }
@@ -166,7 +167,7 @@ final class EngineHost: Sendable {
 /// Wakes the timer thread at the next instant that something is due, or when that changed.
 private final class TimerBell: @unchecked Sendable {
     // @unchecked: everything is read and written under `condition`.
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var due: Instant?
     private var isStopped = false
 
@@ -196,7 +197,7 @@ private final class TimerBell: @unchecked Sendable {
             }
             let left = due - now()
             if left <= 0 { return true }
-            _ = condition.wait(until: Date(timeIntervalSinceNow: min(Double(left) / 1e9, 3600)))
+            _ = condition.wait(until: .now + .nanoseconds(left))
         }
         return false
     }
@@ -221,9 +222,20 @@ extension EngineHost: TelemetrySink {
             apply(.readings(batch))
             return .stored
         }
-        let stored = DispatchSemaphore(value: 0)
-        apply(.readings(batch)) { stored.signal() }
-        return stored.wait(timeout: .now() + .seconds(Int(Self.longestHold.components.seconds))) == .success ? .stored : .waiting
+        let condition = MonotonicCondition(), isStored = Mutex(false)
+        apply(.readings(batch)) {
+            condition.withLock {
+                isStored.withLock { $0 = true }
+                condition.signal()
+            }
+        }
+        let end = ContinuousClock.now + Self.longestHold
+        return condition.withLock {
+            while !isStored.withLock({ $0 }) {
+                if !condition.wait(until: end) { return isStored.withLock { $0 } ? .stored : .waiting }
+            }
+            return .stored
+        }
     }
 
     /// False when the store or the journal's disk has been in the way for too long.

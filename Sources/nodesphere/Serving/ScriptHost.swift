@@ -3,6 +3,7 @@ import Logging
 import LuaScripting
 import RuleEngine
 import Synchronization
+import Threads
 
 /// Automations on a thread of their own: what they do delays no rule.
 ///
@@ -37,7 +38,7 @@ final class ScriptHost: @unchecked Sendable {
     private let runtime: AutomationRuntime
     private let clock: EngineClock
     private let handover: Handover?
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var line: [Item] = []
     private var waitingReadings = 0
     private var isStopped = false
@@ -182,6 +183,8 @@ final class ScriptHost: @unchecked Sendable {
         settle()
         handover?.close()
         put { hasEnded = true }
+        // Those that a stop was faster than.
+        noteLoaded()
     }
 
     private var hasToStop: Bool { locked { isStopped } }
@@ -199,7 +202,7 @@ final class ScriptHost: @unchecked Sendable {
             }
             let left = due - clock.now()
             if left <= 0 { return [] }
-            _ = condition.wait(until: Date(timeIntervalSinceNow: min(Double(left) / 1e9, 3600)))
+            _ = condition.wait(until: .now + .nanoseconds(left))
         }
         return nil
     }

@@ -131,24 +131,24 @@ final class ServerState: ServerOperations {
         var silence = silence
         if silence.id.isEmpty { silence.id = UUID().uuidString.lowercased() }
         let named = silence
-        let mistake = await (try serverOrStarting()).host.withPipelineStored { pipeline, now in pipeline.silence(named, at: now) }
+        let mistake = try await serverOrStarting().host.withPipelineStored { pipeline, now in pipeline.silence(named, at: now) }
         return mistake.map { .failure($0) } ?? .success(named)
     }
 
     func expireSilence(id: String) async throws(StoreFailure) -> Bool {
-        await (try serverOrStarting()).host.withPipelineStored { pipeline, now in pipeline.expireSilence(id, at: now) } != nil
+        try await serverOrStarting().host.withPipelineStored { pipeline, now in pipeline.expireSilence(id, at: now) } != nil
     }
 
     func acknowledge(alert id: String, by: String, comment: String, until: Instant?) async throws(StoreFailure)
         -> Result<Acknowledgement, AcknowledgementMistake>
     {
-        await (try serverOrStarting()).host.withPipelineStored { pipeline, now in
+        try await serverOrStarting().host.withPipelineStored { pipeline, now in
             pipeline.acknowledge(alert: id, by: by, comment: comment, until: until, at: now)
         }
     }
 
     func unacknowledge(alert id: String) async throws(StoreFailure) -> Bool {
-        await (try serverOrStarting()).host.withPipelineStored { pipeline, now in pipeline.unacknowledge(alert: id, at: now) }
+        try await serverOrStarting().host.withPipelineStored { pipeline, now in pipeline.unacknowledge(alert: id, at: now) }
     }
 
     // MARK: Devices, profiles, variables

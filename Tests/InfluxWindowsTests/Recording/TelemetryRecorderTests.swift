@@ -112,6 +112,32 @@ import Testing
         #expect(await bench.stop(recorder) == 7)
     }
 
+    @Test func `a disk that failed is not asked again, nor told of, when everything is written`() throws {
+        let path = NSTemporaryDirectory() + "recorder-\(UUID().uuidString)"
+        let spool = try Spool(folder: path, maximumSize: 1 << 20)
+        try FileManager.default.removeItem(atPath: path)
+        let settings = RecorderSettings(measurements: [.init(name: "m", topic: try TopicFilter("t/{device}"))])
+        let loop = RecorderLoop(
+            settings: settings, spool: spool, folder: RecorderFolder(path: path),
+            report: RecorderReport(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, address: "here"), send: { _ in })
+        var now = ContinuousClock.now
+        func turn(_ reply: RecorderLoop.Reply? = nil, readings: Range<Int> = 0..<0) -> ContinuousClock.Instant? {
+            now += .seconds(60)
+            let incoming = TelemetryRecorder.Incoming(batch: Self.batch(readings), at: Instant(nanoseconds: 1), position: nil)
+            return loop.turn(readings.isEmpty ? [] : [incoming], reply, at: now, isStopping: false)
+        }
+        let isSetUp = RecorderLoop.Reply.setUp(.done(changes: [], refusals: []))
+        _ = turn()
+        _ = turn(isSetUp, readings: 0..<1)
+        _ = turn()
+        _ = turn(.wrote(.unavailable(reason: "away", retryAfter: nil)))
+        #expect(loop.unreadyReason == "away" && loop.present.waitingPoints == 1)
+        _ = turn()
+        _ = turn(isSetUp)
+        #expect(turn(.wrote(.written)) == nil)
+        #expect(turn() == nil && loop.unreadyReason == nil && loop.present.written == 1)
+    }
+
     @Test func `a stop that comes during a turn is noticed`() async throws {
         let bench = Bench()
         let count = Mutex(0)
