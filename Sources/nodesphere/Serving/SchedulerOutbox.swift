@@ -56,9 +56,11 @@ final class SchedulerOutbox: Sendable {
         while true {
             let (receivers, batch) = state.withLock { ($0.receivers, Array($0.waiting.prefix(Self.largestBatch))) }
             guard receivers != nil || !batch.isEmpty else { break }
+            var isNaming = receivers != nil
             do throws(SchedulerFailure) {
                 if let receivers {
                     try await scheduler.setReceivers(receivers)
+                    isNaming = false
                     state.withLock { if $0.receivers == receivers { $0.receivers = nil } }
                 }
                 if !batch.isEmpty {
@@ -73,6 +75,11 @@ final class SchedulerOutbox: Sendable {
                     if state.withLock({ $0.isClosed }) { return }
                     try? await Task.sleep(for: wait)
                     wait = min(wait * 2, .seconds(1))
+                    continue
+                }
+                guard !isNaming else {
+                    logger.error("the scheduler refuses the receivers, which stay as they were: \(reason)")
+                    state.withLock { if $0.receivers == receivers { $0.receivers = nil } }
                     continue
                 }
                 logger.error("the scheduler refuses \(batch.count) messages: \(reason)")
