@@ -16,7 +16,12 @@ import Testing
 
     /// One line a diagnostic: the marked text, then code, message and hint.
     private func diagnose(_ source: String) -> String {
-        let environment = Environment(arithmetic: .promoting)
+        var environment = Environment(arithmetic: .promoting)
+        environment.add(Function("either", .global, [.int], .int) { $0[0] })
+        environment.add(Function("either", .global, [.string], .string) { $0[0] })
+        environment.add(Function("boolOrInt", .global, [.int], .int) { $0[0] })
+        environment.add(Function("boolOrInt", .global, [.bool], .bool) { $0[0] })
+        environment.add(Function("anything", .global, [.dyn], .dyn) { $0[0] })
         let parsed = environment.parse(source)
         var diagnostics = parsed.diagnostics
         if let expression = parsed.expression {
@@ -36,8 +41,15 @@ import Testing
         ("temperatur > 30.0", "unknown-name [temperatur] unknown name 'temperatur' | did you mean 'temperature'?"),
         ("word > 3u", ""),
         ("word > true", "no-such-overload [word > true] no such overload: string > bool"),
-        ("temperature && true", "no-such-overload [temperature] '&&' needs a bool, and this is a double"),
-        ("temperature + 1.0", "wrong-type [temperature + 1.0] this must be a bool, and is a double"),
+        (
+            "temperature && true",
+            "no-such-overload [temperature] '&&' needs a bool, and this is a double | compare it with something, by '>' or '=='"
+        ),
+        (
+            "temperature + 1.0",
+            "wrong-type [temperature + 1.0] a bool is needed here, and this is a double | compare it with something, by '>' or '=='"
+        ),
+        ("[any]", "wrong-type [[any]] a bool is needed here, and this is a list(dyn)"),
         ("temperature == true", "warning never-equal [temperature == true] a double never equals a bool"),
         (
             "temperature > 9 / 5",
@@ -96,6 +108,34 @@ import Testing
     ])
     func `a mistake is reported where it is`(source: String, expected: String) {
         #expect(diagnose(source) == expected)
+    }
+
+    @Test(arguments: [
+        ("any + 1", "any + 1", "'+'"), ("1 - any", "1 - any", "'-'"), ("any * any", "any * any", "'*'"), ("any / 2", "any / 2", "'/'"),
+        ("any % 2", "any % 2", "'%'"), ("-any", "-any", "'-'"), ("math.abs(any)", "math.abs(any)", "'math.abs'"),
+        ("math.greatest(any, 1)", "math.greatest(any, 1)", "'math.greatest'"), ("any.reverse()", "any.reverse()", "'reverse'"),
+        ("cel.bind(x, any + 1, x)", "cel.bind(x, any + 1, x)", "'+'"), ("either(any)", "either(any)", "'either'"),
+        ("any == 1 && any + 1", "any + 1", "'+'"), ("any + 1 || true", "any + 1", "'+'"), ("!(any + 1)", "any + 1", "'+'"),
+        ("any * 2 ? true : false", "any * 2", "'*'"), ("[1].exists(x, any + x)", "any + x", "'+'"),
+        ("any.all(x, any - x)", "any - x", "'-'"), ("any.exists_one(x, x % 2)", "x % 2", "'%'"),
+        ("any.filter(x, x * 2) == []", "x * 2", "'*'"), ("any.map(x, x * 2, x) == []", "x * 2", "'*'"),
+        ("any.all(i, v, i + v)", "i + v", "'+'"), ("cel.block([any + 1], cel.index(0) && true)", "cel.index(0)", "'+'"),
+        ("any ? any + 1 : any - 1", "any ? any + 1 : any - 1", "neither branch"), ("any ? 1 : 'a'", "any ? 1 : 'a'", "neither branch"),
+    ])
+    func `what gives a bool with no operand at all is refused as one`(source: String, marked: String, giver: String) {
+        let why = giver.first == "'" ? "\(giver) never gives one" : "\(giver) gives one"
+        let found = diagnose(source)
+        #expect(found.contains(" [\(marked)] ") && found.hasSuffix(", and \(why) | compare it with something, by '>' or '=='"), "\(found)")
+    }
+
+    @Test(arguments: [
+        "any", "any.f", "any[0]", "any ? any : 1", "any ? any + 1 : any", "dyn(any + 1)", "optional.of(any).orValue(1)",
+        "any.?f.orValue(1)",
+        "any.value()", "[any + 1, true][1]", "{'a': any + 1}.a", "cel.bind(x, any, x)", "cel.bind(x, any + 1, x > 1)", "anything(any)",
+        "boolOrInt(any)", "any.all(x, x)", "[any + 1].exists(x, x == 3)", "any && any", "any.f || any[0]", "bool(any)",
+    ])
+    func `what may be a bool is not refused`(source: String) {
+        #expect(diagnose(source) == "")
     }
 
     @Test func `operands of an operator are both pointed at`() throws {

@@ -87,10 +87,10 @@ extension Compiler {
             return unknownFunction(name, isMember: isMember, nodes, call, node, candidates)
         }
         let arguments = nodes.map { compile($0) }
-        let type = resultType(found, arguments, node)
+        let result = resultType(found, arguments, node)
         checkConstant(of: found, arguments, nodes)
         let operation = operation(found, arguments.map(\.operation), place(node.span))
-        return Compiled(operation: operation, type: type)
+        return Compiled(operation: operation, type: result.type, whyNoBool: result.whyNoBool)
     }
 
     /// A duration or an instant that is written out can be seen to be none before it is evaluated.
@@ -117,23 +117,32 @@ extension Compiler {
         return function.isPure ? operation : ImpureOperation(operation)
     }
 
-    private mutating func resultType(_ function: StandardFunction, _ arguments: [Compiled], _ node: Expression.Node) -> CELType {
+    private mutating func resultType(
+        _ function: StandardFunction, _ arguments: [Compiled], _ node: Expression.Node
+    ) -> (type: CELType, whyNoBool: String?) {
         let fitting = function.signatures.filter { signature in
             zip(signature.parameters, arguments).allSatisfy { $1.type.mayBe($0) }
         }
         if fitting.isEmpty {
             let types = arguments.map { $0.type.description }.joined(separator: ", ")
             mismatch(node.span, "no such overload: \(function.name)(\(types))")
-            return .dyn
+            return (.dyn, nil)
         }
-        let result = fitting.dropFirst().reduce(fitting[0].result) { $0.joined(with: $1.result) }
+        let result = joined(fitting.map(\.result), of: function.name)
         // What picks from a list of records gives records.
         guard arguments.first?.type == .list(.record) else { return result }
-        switch result {
-        case .list(.dyn): return .list(.record)
-        case .optional(.dyn): return .optional(.record)
+        switch result.type {
+        case .list(.dyn): return (.list(.record), nil)
+        case .optional(.dyn): return (.optional(.record), nil)
         default: return result
         }
+    }
+
+    /// What is known of a value that is of one of these types; of any when there are none.
+    private func joined(_ results: [CELType], of name: String) -> (type: CELType, whyNoBool: String?) {
+        let type = results.dropFirst().reduce(results.first ?? .dyn) { $0.joined(with: $1) }
+        let mayBeBool = results.isEmpty || results.contains { $0.mayBe(.bool) }
+        return (type, mayBeBool ? nil : whyNoBool(name))
     }
 
     private mutating func hostFunction(_ name: String, isMember: Bool, _ nodes: [Expression.Node], _ node: Expression.Node) -> Compiled? {
@@ -150,7 +159,7 @@ extension Compiler {
             let found = fitting[0].checkArguments(arguments.map(\.constant), nodes.map { place($0.span) })
             diagnostics += found
         }
-        let type = fitting.dropFirst().reduce(fitting.first?.result ?? .dyn) { $0.joined(with: $1.result) }
+        let result = joined(fitting.map(\.result), of: name)
         let operation = CallOperation(
             arguments.map(\.operation),
             { (values, _, span) throws(Fault) in
@@ -163,7 +172,7 @@ extension Compiler {
                 }
                 throw Fault(noOverload: name, values.map(\.kind), span)
             }, span: place(node.span))
-        return Compiled(operation: ImpureOperation(operation), type: type)
+        return Compiled(operation: ImpureOperation(operation), type: result.type, whyNoBool: result.whyNoBool)
     }
 
     private mutating func unknownFunction(

@@ -56,8 +56,21 @@ private struct ReplayedNames: NameResolver {
 struct Compiled {
     var operation: Operation
     var type: CELType
+    /// Why it is no bool though its type is not known: "'+' never gives one".
+    var whyNoBool: String?
 
     var constant: Value? { (operation as? ConstantOperation)?.constant }
+
+    /// Why it cannot stand where a bool is needed; nil when it may.
+    var refusalAsBool: String? { type.mayBe(.bool) ? whyNoBool : "this is a \(type)" }
+
+    /// What to do with a value that stands where a condition should.
+    var conditionHint: String? {
+        switch type {
+        case .dyn, .int, .uint, .double, .string, .timestamp, .duration: "compare it with something, by '>' or '=='"
+        default: nil
+        }
+    }
 }
 
 /// Turns a syntax tree into a tree of operations: resolves names, expands macros, checks types, folds constants.
@@ -66,6 +79,7 @@ struct Compiler {
         var name: String
         var index: Int
         var type: CELType
+        var whyNoBool: String?
         /// May hold an error (`cel.bind`): reading it must look.
         var isBound: Bool
     }
@@ -129,7 +143,12 @@ struct Compiler {
     }
 
     mutating func expect(_ compiled: Compiled, _ type: CELType, _ span: Span) {
-        if !compiled.type.mayBe(type) { report(span, "wrong-type", "this must be a \(type), and is a \(compiled.type)") }
+        if type == .bool {
+            guard let why = compiled.refusalAsBool else { return }
+            report(span, "wrong-type", "a bool is needed here, and \(why)", hint: compiled.conditionHint)
+        } else if !compiled.type.mayBe(type) {
+            report(span, "wrong-type", "this must be a \(type), and is a \(compiled.type)")
+        }
     }
 
     // MARK: nodes
@@ -155,7 +174,8 @@ struct Compiler {
         }
         let compiled = folded(compileKind(node), node)
         guard isTracing, inlinedAt == nil else { return compiled }
-        return Compiled(operation: TraceOperation(compiled.operation, span: node.span), type: compiled.type)
+        return Compiled(
+            operation: TraceOperation(compiled.operation, span: node.span), type: compiled.type, whyNoBool: compiled.whyNoBool)
     }
 
     private mutating func compileKind(_ node: Expression.Node) -> Compiled {
@@ -186,7 +206,8 @@ struct Compiler {
             let a = compile(yes)
             let b = compile(no)
             let operation = ConditionalOperation(test.operation, a.operation, b.operation, span: place(node.span))
-            return Compiled(operation: operation, type: a.type.joined(with: b.type))
+            let whyNoBool = a.refusalAsBool == nil || b.refusalAsBool == nil ? nil : "neither branch gives one"
+            return Compiled(operation: operation, type: a.type.joined(with: b.type), whyNoBool: whyNoBool)
         case .list(let elements): return compileList(elements, node)
         case .map(let entries): return compileMap(entries, node)
         case .message(let name, _):
@@ -199,7 +220,8 @@ struct Compiler {
     }
 
     private mutating func expectBool(_ compiled: Compiled, _ node: Expression.Node, _ operation: String) {
-        if !compiled.type.mayBe(.bool) { mismatch(node.span, "'\(operation)' needs a bool, and this is a \(compiled.type)") }
+        guard let why = compiled.refusalAsBool else { return }
+        mismatch(node.span, "'\(operation)' needs a bool, and \(why)", hint: compiled.conditionHint)
     }
 
     /// Replaces an operation whose operands are all constants by its value; one that fails is left to fail when it is evaluated.
@@ -218,7 +240,8 @@ struct Compiler {
         }
         guard let value else { return compiled }
         let operation = ConstantOperation(value, strings: strings, span: compiled.operation.span)
-        return Compiled(operation: operation, type: compiled.type == .dyn ? .dyn : CELType(of: value))
+        return Compiled(
+            operation: operation, type: compiled.type == .dyn ? .dyn : CELType(of: value), whyNoBool: compiled.whyNoBool)
     }
 
     private mutating func compileList(_ elements: [Expression.Element], _ node: Expression.Node) -> Compiled {
@@ -284,10 +307,10 @@ struct Compiler {
     // MARK: variables
 
     /// A new variable, visible until `scope` is cut back.
-    mutating func bind(_ name: String, type: CELType, isBound: Bool = false) -> Int {
+    mutating func bind(_ name: String, type: CELType, whyNoBool: String? = nil, isBound: Bool = false) -> Int {
         let index = localCount
         localCount += 1
-        scope.append(Variable(name: name, index: index, type: type, isBound: isBound))
+        scope.append(Variable(name: name, index: index, type: type, whyNoBool: whyNoBool, isBound: isBound))
         return index
     }
 
@@ -298,7 +321,7 @@ struct Compiler {
     func read(_ variable: Variable, _ span: Span) -> Compiled {
         let operation =
             variable.isBound ? BoundOperation(variable.index, span: place(span)) : LocalOperation(variable.index, span: place(span))
-        return Compiled(operation: operation, type: variable.type)
+        return Compiled(operation: operation, type: variable.type, whyNoBool: variable.whyNoBool)
     }
 
     /// The number of nodes compiled so far: differences of it weigh the body of a comprehension.

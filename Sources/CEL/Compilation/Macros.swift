@@ -116,9 +116,8 @@ extension Compiler {
         let (last, lastNode) = bodies[bodies.count - 1]
         let filter = bodies.count == 2 ? bodies[0].0.operation : nil
         func needsBool(_ body: (Compiled, Expression.Node), _ compiler: inout Compiler) {
-            if !body.0.type.mayBe(.bool) {
-                compiler.mismatch(body.1.span, "'\(call.name)' needs a condition, and this is a \(body.0.type)")
-            }
+            guard let why = body.0.refusalAsBool else { return }
+            compiler.mismatch(body.1.span, "'\(call.name)' needs a bool, and \(why)", hint: body.0.conditionHint)
         }
         if bodies.count == 2 { needsBool(bodies[0], &self) }
         switch call.name {
@@ -162,11 +161,11 @@ extension Compiler {
         guard let name = variableName(call.arguments[0], "cel.bind") else { return fault(.badArgument, "bad macro", node.span) }
         let initial = compile(call.arguments[1])
         let depth = scope.count
-        let index = bind(name, type: initial.type, isBound: true)
+        let index = bind(name, type: initial.type, whyNoBool: initial.whyNoBool, isBound: true)
         let body = compile(call.arguments[2])
         scope.removeSubrange(depth...)
         let operation = BindOperation(index, initial: initial.operation, body: body.operation, span: place(node.span))
-        return Compiled(operation: operation, type: body.type)
+        return Compiled(operation: operation, type: body.type, whyNoBool: body.whyNoBool)
     }
 
     private mutating func optionalMap(_ call: Expression.Call, _ receiver: Expression.Node, _ node: Expression.Node) -> Compiled {
@@ -198,7 +197,7 @@ extension Compiler {
         for element in elements {
             let initial = compile(element.node)
             // A name that no source text can spell.
-            let index = bind("@index\(bound.count)", type: initial.type, isBound: true)
+            let index = bind("@index\(bound.count)", type: initial.type, whyNoBool: initial.whyNoBool, isBound: true)
             blockTypes[blockTypes.count - 1].append(scope[scope.count - 1])
             bound.append((index, initial))
         }
@@ -207,7 +206,7 @@ extension Compiler {
         scope.removeSubrange(depth...)
         for (index, initial) in bound.reversed() {
             let operation = BindOperation(index, initial: initial.operation, body: body.operation, span: place(node.span))
-            body = Compiled(operation: operation, type: body.type)
+            body = Compiled(operation: operation, type: body.type, whyNoBool: body.whyNoBool)
         }
         return body
     }

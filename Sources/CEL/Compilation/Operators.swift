@@ -5,7 +5,8 @@ extension Compiler {
             compiled.type.mayBe(.int) || compiled.type.mayBe(.double) || isPromoting && [.duration, .string].contains(compiled.type)
         if !isFit { mismatch(node.span, "no such overload: -\(compiled.type)") }
         let operation = NegateOperation(compiled.operation, isPromoting: isPromoting, span: place(node.span))
-        return Compiled(operation: operation, type: compiled.type == .string ? .double : compiled.type)
+        return Compiled(
+            operation: operation, type: compiled.type == .string ? .double : compiled.type, whyNoBool: isFit ? whyNoBool("-") : nil)
     }
 
     mutating func compileBinary(
@@ -36,8 +37,11 @@ extension Compiler {
                 hint: "write \(x).0 / \(y).0 for a fraction", severity: .warning)
         }
         let compiled = ArithmeticOperation(operation, a.operation, b.operation, isPromoting: isPromoting, span: span)
-        return Compiled(operation: compiled, type: type ?? .dyn)
+        return Compiled(operation: compiled, type: type ?? .dyn, whyNoBool: type == nil ? nil : whyNoBool(operation.rawValue))
     }
+
+    /// What is said of an operator or function none of whose overloads gives a bool.
+    func whyNoBool(_ name: String) -> String { "'\(name)' never gives one" }
 
     private mutating func mismatchOperands(
         _ operation: BinaryOperator, _ left: Expression.Node, _ a: Compiled, _ right: Expression.Node, _ b: Compiled,

@@ -166,6 +166,7 @@ extension Compiler {
             return compiled.operation
         }
         let body = MathFunctions.extreme(name, isGreatest: call.name == "greatest")
-        return Compiled(operation: CallOperation(arguments, body, span: place(node.span)), type: type ?? .dyn)
+        return Compiled(
+            operation: CallOperation(arguments, body, span: place(node.span)), type: type ?? .dyn, whyNoBool: whyNoBool(name))
     }
 }
