@@ -13,7 +13,7 @@ struct NodeSphere: AsyncParsableCommand {
     /// Exit status 2 for a command that was used wrongly, as every command promises.
     static func main() async {
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(EvalCommand.arranged(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

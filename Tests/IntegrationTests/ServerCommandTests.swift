@@ -111,11 +111,13 @@ import Testing
     /// libmongoc names its shared memory after the process; a killed one leaves it, and numbers come again.
     @Test func `what a killed process left in shared memory is not told`() async throws {
         let folder = try folder()
-        let me = Int(try await run(["version"], in: folder).process)
-        let leftovers = (me...me + 500).map { "/dev/shm/mongoc-\($0)" }
-            .filter { !FileManager.default.fileExists(atPath: $0) && FileManager.default.createFile(atPath: $0, contents: nil) }
-        defer { for path in leftovers { try? FileManager.default.removeItem(atPath: path) } }
-        #expect(try await run(["version"], in: folder).errors.isEmpty)
+        let leave = ": > /dev/shm/mongoc-$$ && exec \"$0\" version"
+        let child = try Child(
+            "/bin/sh", ["-c", leave, Binary.path()], folder: folder.path, environment: ["PATH": "/usr/bin:/bin"],
+            output: folder.path("output"), errors: folder.path("errors"))
+        defer { try? FileManager.default.removeItem(atPath: "/dev/shm/mongoc-\(child.id)") }
+        #expect(await child.ended() == 0)
+        #expect(!folder.text("output").isEmpty && folder.text("errors").isEmpty)
     }
 
     @Test func `check gives one array of diagnostics for programs`() async throws {
@@ -245,6 +247,29 @@ import Testing
         #expect(try await run(["eval", #"b'\xff'"#], in: folder()).output == "\"/w==\"\n")
         let failed = try await run(["eval", "1 + int('x')"], in: folder())
         #expect(failed.status == 1 && failed.errors.hasPrefix("<expression>:1:5: error: not the text of an int [conversion]"))
+    }
+
+    @Test func `eval takes variables by qualified names, the last one given twice`() async throws {
+        let folder = try folder()
+        folder.write("values.yaml", "t: 20\nroom: {t: 21, h: 40}\n")
+        func value(_ expression: String, _ arguments: String...) async throws -> String {
+            let result = try await run(["eval", expression, "--vars", "values.yaml"] + arguments, in: folder)
+            return result.output + result.errors
+        }
+        #expect(try await value("t") == "20\n")
+        #expect(try await value("t", "--var", "t=30") == "30\n")
+        #expect(try await value("room.t + room.h", "--var", "room.t=5") == "45\n")
+        #expect(try await value("a.b.c[0] + t", "--var", "a.b.c=[1]") == "21\n")
+        #expect(try await value("has(a.b) && !has(room.x)", "--var", "a.b=1") == "true\n")
+    }
+
+    @Test(arguments: [
+        (["eval", "-5 % 3"], "-2\n"), (["eval", "-x", "--var", "x=3"], "-3\n"), (["eval", "--var", "x=3", "--strict", "-x"], "-3\n"),
+        (["eval", "--", "-5"], "-5\n"),
+    ])
+    func `an expression may begin with a minus`(arguments: [String], expected: String) async throws {
+        let result = try await run(arguments, in: folder())
+        #expect(result.output == expected, "\(result.errors)")
     }
 
     @Test func `eval points at what is wrong`() async throws {

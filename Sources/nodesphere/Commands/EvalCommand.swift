@@ -8,7 +8,7 @@ struct EvalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "eval", abstract: "Evaluate a CEL expression.")
 
     @Argument(help: "The expression.") var expression: String?
-    @Option(name: .customLong("var"), help: "NAME=JSON; may be given several times.") var variables: [String] = []
+    @Option(name: .customLong("var"), help: "NAME=JSON; may be given several times, and goes before --vars.") var variables: [String] = []
     @Option(name: .customLong("vars"), help: "A JSON or YAML file with variables.") var file: String?
     @Flag(help: "Show the value of every part.") var explain = false
     @Flag(help: "Strict CEL, without the promoted arithmetic of rules.") var strict = false
@@ -96,7 +96,17 @@ struct EvalCommand: ParsableCommand {
     private struct EvalNames: NameResolver {
         var given: DocumentNames
 
-        mutating func resolve(_ path: [PathElement], span: Span) -> NameResolution { given.resolve(path, span: span) }
+        /// The longest name that was given and begins the path; of those given twice the last.
+        mutating func resolve(_ path: [PathElement], span: Span) -> NameResolution {
+            var name = ""
+            var found: NameResolution?
+            for (index, element) in path.enumerated() {
+                guard case .name(let part) = element else { break }
+                name += (index > 0 ? "." : "") + part
+                if let slot = given.names.lastIndex(of: name) { found = .slot(slot, consumed: index + 1) }
+            }
+            return found ?? given.resolve(path, span: span)
+        }
 
         mutating func call(_ call: HostCall) -> CallResolution {
             guard call.receiver == nil, RuleFunctions.needsInstance(call.name) else { return given.call(call) }
@@ -107,6 +117,22 @@ struct EvalCommand: ParsableCommand {
                     hint: "a rule test shows the value of every part of an expression that is not as expected: nodesphere test")
             ])
         }
+    }
+
+    /// The arguments with an expression that begins with '-' put where no option is looked for: `-x > 3` is none.
+    static func arranged(_ arguments: [String]) -> [String] {
+        func isExpression(_ place: Int) -> Bool {
+            let text = arguments[place]
+            return text.hasPrefix("-") && !text.hasPrefix("--") && text != "-h"
+                && !["--var", "--vars", "--config"].contains(arguments[place - 1])
+        }
+        guard arguments.first == "eval", !arguments.contains("--"), let place = arguments.indices.dropFirst().first(where: isExpression)
+        else {
+            return arguments
+        }
+        var rest = arguments
+        let expression = rest.remove(at: place)
+        return rest + ["--", expression]
     }
 
     /// JSON, else the text itself.
