@@ -190,7 +190,7 @@ enum Decimal {
     /// Decimal digits with an optional fraction and exponent, `NaN`, and infinities.
     static func double(_ text: String) -> Double? {
         switch text.utf8.count {
-        case 3 where text.hasSameBytes(as: "NaN"): return .nan
+        case 3 where text.hasSameBytes(as: "NaN") || text.hasSameBytes(as: "nan"): return .nan
         case 3...9:
             if ["Infinity", "+Infinity", "Inf", "+Inf", "inf", "infinity"].contains(where: { $0.hasSameBytes(as: text) }) {
                 return .infinity

@@ -185,7 +185,7 @@ struct Lexer {
 
     private mutating func number(_ start: Int) -> Token {
         var end = start
-        if bytes[start] == UInt8(ascii: "0"), byte(1) | 0x20 == UInt8(ascii: "x"), Lexer.hexValue(byte(2)) != nil {
+        if bytes[start] == UInt8(ascii: "0"), byte(1) == UInt8(ascii: "x"), Lexer.hexValue(byte(2)) != nil {
             end = start + 2
             while end < bytes.count, Lexer.hexValue(bytes[end]) != nil { end += 1 }
             return integer(start, end)
