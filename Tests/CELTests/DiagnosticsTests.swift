@@ -49,6 +49,8 @@ import Testing
             "temperature + 1.0",
             "wrong-type [temperature + 1.0] a bool is needed here, and this is a double | compare it with something, by '>' or '=='"
         ),
+        ("1 + 2", "wrong-type [1 + 2] a bool is needed here, and this is an int | compare it with something, by '>' or '=='"),
+        ("3u", "wrong-type [3u] a bool is needed here, and this is a uint | compare it with something, by '>' or '=='"),
         ("[any]", "wrong-type [[any]] a bool is needed here, and this is a list(dyn)"),
         ("temperature == true", "warning never-equal [temperature == true] a double never equals a bool"),
         (
@@ -56,6 +58,13 @@ import Testing
             "warning integer-division [9 / 5] both sides are ints, so the quotient is cut to an int | write 9.0 / 5.0 for a fraction"
         ),
         ("word.startWith('a')", "unknown-function [startWith] unknown function 'startWith' | did you mean 'startsWith'?"),
+        ("math.abz(1) > 0", "unknown-function [math.abz] unknown function 'math.abz' | did you mean 'math.abs'?"),
+        ("math.max(1, any) > 0", "unknown-function [math.max] unknown function 'math.max' | did you mean 'math.greatest'?"),
+        (
+            "math.frobnicate(1) > wrd",
+            "unknown-function [math.frobnicate] unknown function 'math.frobnicate'\nunknown-name [wrd] unknown name 'wrd' | did you mean 'word'?"
+        ),
+        ("any.matchs('a')", "unknown-function [matchs] unknown function 'matchs' | did you mean 'matches'?"),
         ("word.startsWith(1)", "no-such-overload [word.startsWith(1)] no such overload: startsWith(string, int)"),
         ("word.matches('(')", "bad-pattern ['('] bad regular expression: missing ): ("),
         ("any.all(1, true)", "bad-macro [1] 'all' needs a simple name here"),
@@ -94,6 +103,7 @@ import Testing
             "unknown-name [temperatur] unknown name 'temperatur' | did you mean 'temperature'?\nunknown-name [wrd] unknown name 'wrd' | did you mean 'word'?"
         ),
         ("size(any, 5m) > 3", "syntax [m] a number runs into a word | a duration stands in quotes: '5m'"),
+        ("any > 0XFF", "syntax [X] a number runs into a word"),
         ("any > 3x", "syntax [x] a number runs into a word"),
         (
             "any == größe && wrd2 & any",
@@ -136,6 +146,13 @@ import Testing
     ])
     func `what may be a bool is not refused`(source: String) {
         #expect(diagnose(source) == "")
+    }
+
+    @Test func `a hint is a name that may have been meant`() {
+        #expect(nearest("temperatur", ["temperature", "t"]) == "temperature")
+        #expect(nearest("a", ["x", "y"]) == nil)
+        #expect(nearest("dyn", ["cd", "y"]) == nil)
+        #expect(nearest("ab", ["ac"]) == "ac")
     }
 
     @Test func `operands of an operator are both pointed at`() throws {

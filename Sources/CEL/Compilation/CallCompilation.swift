@@ -188,11 +188,27 @@ extension Compiler {
             let names =
                 StandardLibrary.names(environment.extensions) + Array(environment.functions.keys) + Compiler.macroNames
                 + environment.resolvedFunctions
+            if !known, isMember, let unknown = unknownInNamespace(call, node, among: names) { return unknown }
             let near = known ? nil : mathematical(name, names) ?? nearest(name, names)
             report(call.nameSpan, known ? "no-such-overload" : "unknown-function", message, hint: near.map { "did you mean '\($0)'?" })
             for argument in nodes { _ = compile(argument) }
         }
         return fault(known ? .noSuchOverload : .unknownFunction, message, node.span)
+    }
+
+    /// `math.abz(x)`, where `math` is what functions' names begin with: one mistake and not two. Nil when it may be a call on a value.
+    private mutating func unknownInNamespace(_ call: Expression.Call, _ node: Expression.Node, among names: [String]) -> Compiled? {
+        guard let receiver = call.receiver, let namespace = namespace(receiver),
+            names.contains(where: { $0.utf8.starts(with: (namespace + ".").utf8) })
+        else { return nil }
+        let full = namespace + "." + call.name
+        let near = mathematical(call.name, names) ?? nearest(full, names)
+        guard near != nil || nearest(call.name, names) == nil else { return nil }
+        let message = "unknown function '\(full)'"
+        let span = Span(start: receiver.span.start, end: call.nameSpan.end)
+        report(span, "unknown-function", message, hint: near.map { "did you mean '\($0)'?" })
+        for argument in call.arguments { _ = compile(argument) }
+        return fault(.unknownFunction, message, node.span)
     }
 }
 
@@ -228,6 +244,8 @@ public func nearest(_ name: String, _ names: [String]) -> String? {
         let other = Array(candidate.utf8)
         guard abs(other.count - wanted.count) <= 2, wanted.count <= 64 else { continue }
         let distance = editDistance(wanted, other)
+        // Where most letters are other ones, nothing was misspelt.
+        guard distance * 2 <= max(wanted.count, other.count) else { continue }
         if distance <= min(2, max(1, wanted.count / 3)), distance < best?.distance ?? 3 { best = (candidate, distance) }
     }
     return best?.name

@@ -62,7 +62,7 @@ struct Compiled {
     var constant: Value? { (operation as? ConstantOperation)?.constant }
 
     /// Why it cannot stand where a bool is needed; nil when it may.
-    var refusalAsBool: String? { type.mayBe(.bool) ? whyNoBool : "this is a \(type)" }
+    var refusalAsBool: String? { type.mayBe(.bool) ? whyNoBool : "this is \(type.withArticle)" }
 
     /// What to do with a value that stands where a condition should.
     var conditionHint: String? {
@@ -147,7 +147,7 @@ struct Compiler {
             guard let why = compiled.refusalAsBool else { return }
             report(span, "wrong-type", "a bool is needed here, and \(why)", hint: compiled.conditionHint)
         } else if !compiled.type.mayBe(type) {
-            report(span, "wrong-type", "this must be a \(type), and is a \(compiled.type)")
+            report(span, "wrong-type", "this must be \(type.withArticle), and is \(compiled.type.withArticle)")
         }
     }
 
@@ -249,7 +249,7 @@ struct Compiler {
         let compiled = elements.map { element in
             let compiled = compile(element.node)
             if element.isOptional, !compiled.type.mayBe(.optional(.dyn)) {
-                mismatch(element.node.span, "'?' needs an optional, and this is a \(compiled.type)")
+                mismatch(element.node.span, "'?' needs an optional, and this is \(compiled.type.withArticle)")
             }
             var elementType = compiled.type
             if element.isOptional { elementType = if case .optional(let wrapped) = compiled.type { wrapped } else { .dyn } }
@@ -265,10 +265,10 @@ struct Compiler {
             let key = compile(entry.key)
             let value = compile(entry.value)
             if ![CELType.dyn, .bool, .int, .uint, .string].contains(key.type) {
-                mismatch(entry.key.span, "a key must be a string, an int, a uint or a bool, and this is a \(key.type)")
+                mismatch(entry.key.span, "a key must be a string, an int, a uint or a bool, and this is \(key.type.withArticle)")
             }
             if entry.isOptional, !value.type.mayBe(.optional(.dyn)) {
-                mismatch(entry.value.span, "'?' needs an optional, and this is a \(value.type)")
+                mismatch(entry.value.span, "'?' needs an optional, and this is \(value.type.withArticle)")
             }
             var valueType = value.type
             if entry.isOptional { valueType = if case .optional(let wrapped) = value.type { wrapped } else { .dyn } }

@@ -102,7 +102,7 @@ extension Compiler {
         case .map(let key, let value): return (key, value)
         case .record: return (.string, .dyn)
         default:
-            mismatch(receiver.span, "a comprehension goes over a list or a map, and this is a \(range)")
+            mismatch(receiver.span, "a comprehension goes over a list or a map, and this is \(range.withArticle)")
             return (.dyn, .dyn)
         }
     }
@@ -147,7 +147,7 @@ extension Compiler {
             return Compiled(operation: operation, type: .map(elementType, last.type))
         default:
             if !last.type.mayBe(.map(.dyn, .dyn)) {
-                mismatch(lastNode.span, "'transformMapEntry' needs a map, and this is a \(last.type)")
+                mismatch(lastNode.span, "'transformMapEntry' needs a map, and this is \(last.type.withArticle)")
             }
             let operation = TransformMapOperation(
                 call.name, range: source, loop: loop, filter: filter, transform: last.operation, isEntry: true, span: span)
@@ -170,7 +170,9 @@ extension Compiler {
 
     private mutating func optionalMap(_ call: Expression.Call, _ receiver: Expression.Node, _ node: Expression.Node) -> Compiled {
         let target = compile(receiver)
-        if !target.type.mayBe(.optional(.dyn)) { mismatch(receiver.span, "'\(call.name)' needs an optional, and this is a \(target.type)") }
+        if !target.type.mayBe(.optional(.dyn)) {
+            mismatch(receiver.span, "'\(call.name)' needs an optional, and this is \(target.type.withArticle)")
+        }
         guard let name = variableName(call.arguments[0], call.name) else { return fault(.badArgument, "bad macro", node.span) }
         let wrapped: CELType = if case .optional(let type) = target.type { type } else { .dyn }
         let depth = scope.count

@@ -23,7 +23,7 @@ extension Compiler {
             if !comparison.isEquality, !areOrdered(a.type, b.type) { mismatchOperands(operation, left, a, right, b, node) }
             if comparison.isEquality, !mayBeEqual(a.type, b.type), environment.typeChecking == .error {
                 report(
-                    node.span, "never-equal", "a \(a.type) never equals a \(b.type)", severity: .warning,
+                    node.span, "never-equal", "\(a.type.withArticle) never equals \(b.type.withArticle)", severity: .warning,
                     notes: [.init(span: left.span, text: "\(a.type)"), .init(span: right.span, text: "\(b.type)")])
             }
             let compiled = ComparisonOperation(comparison, a.operation, b.operation, isPromoting: isPromoting, span: span)

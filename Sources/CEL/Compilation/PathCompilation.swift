@@ -94,11 +94,11 @@ extension Compiler {
         switch operand.type {
         case .dyn, .record: break
         case .map(let key, let value):
-            if key.mayBe(.string) { type = value } else { mismatch(node.span, "a \(operand.type) has no field '\(field.name)'") }
+            if key.mayBe(.string) { type = value } else { mismatch(node.span, "\(operand.type.withArticle) has no field '\(field.name)'") }
         case .optional(let wrapped):
             if case .map(_, let value) = wrapped { type = .optional(value) } else { type = .optional(.dyn) }
         case .list(.record): mismatch(node.span, "a list has no fields", hint: "its elements have: map(m, m.\(field.name))")
-        default: mismatch(node.span, "a \(operand.type) has no fields")
+        default: mismatch(node.span, "\(operand.type.withArticle) has no fields")
         }
         guard field.isOptional else {
             let isOfRecord = operand.type == .record
@@ -133,12 +133,14 @@ extension Compiler {
         case .dyn, .record: break
         case .list(let element):
             type = element
-            if key.type != .dyn, !key.type.isNumber { mismatch(node.span, "a list's index is a whole number, and this is a \(key.type)") }
+            if key.type != .dyn, !key.type.isNumber {
+                mismatch(node.span, "a list's index is a whole number, and this is \(key.type.withArticle)")
+            }
         case .map(_, let value): type = value
         case .optional(.map(_, let value)): type = .optional(value)
         case .optional(.list(let element)): type = .optional(element)
         case .optional: type = .optional(.dyn)
-        default: mismatch(node.span, "a \(operand.type) has no elements")
+        default: mismatch(node.span, "\(operand.type.withArticle) has no elements")
         }
         if !isOptional, operand.type == .record, case .string(let name)? = key.constant {
             return Compiled(

@@ -158,7 +158,7 @@ extension Compiler {
             var number = compiled.type
             if call.arguments.count == 1, case .list(let element) = number { number = element }
             if number != .dyn, !number.isNumber {
-                let message = "'\(name)' takes numbers, and this is a \(compiled.type)"
+                let message = "'\(name)' takes numbers, and this is \(compiled.type.withArticle)"
                 // A literal is refused whatever the environment says of types: no evaluation could make it a number.
                 if argument.isLiteral { report(argument.span, "bad-macro", message) } else { mismatch(argument.span, message) }
             }

@@ -147,7 +147,7 @@ extension Compiler {
         let arguments = nodes.map { compile($0) }
         let types: [CELType] = [.string, .string] + function.others
         for (index, argument) in arguments.enumerated() where !argument.type.mayBe(types[index]) {
-            mismatch(nodes[index].span, "'\(name)' needs a \(types[index]) here, and this is a \(argument.type)")
+            mismatch(nodes[index].span, "'\(name)' needs \(types[index].withArticle) here, and this is \(argument.type.withArticle)")
         }
         var pattern: Pattern?
         if case .string(let source)? = arguments[1].constant {

@@ -72,7 +72,7 @@ struct StringFormatter {
         text += shown
     }
 
-    private func wrong(_ value: Value, _ verb: String) -> Fault { failure("'%\(verb)' cannot show a \(value.kind.name)") }
+    private func wrong(_ value: Value, _ verb: String) -> Fault { failure("'%\(verb)' cannot show \(value.kind.name.withArticle)") }
 
     private func decimal(_ value: Value) throws(Fault) -> String {
         switch value {

@@ -48,3 +48,11 @@ public struct CELDiagnostic: Sendable, Hashable {
         self.notes = notes
     }
 }
+
+extension CustomStringConvertible {
+    /// With "a" or "an", as messages say it: "an int", but "a uint".
+    var withArticle: String {
+        let text = description
+        return ("aeio".utf8.contains(text.utf8.first ?? 0) ? "an " : "a ") + text
+    }
+}

@@ -1,9 +1,9 @@
-/// The one of `names` that a person most likely meant: at most two edits away and closer than any other.
+/// The one of `names` that a person most likely meant: at most two edits away, most letters the same, and closer than any other.
 public func nearestName(to name: String, in names: some Sequence<String>) -> String? {
     var best: (name: String, distance: Int)?
     for candidate in names {
         let distance = editDistance(name, candidate)
-        guard distance <= 2, distance < max(1, name.count) else { continue }
+        guard distance <= 2, distance * 2 <= max(name.count, candidate.count) else { continue }
         if best.map({ distance < $0.distance || distance == $0.distance && candidate < $0.name }) ?? true { best = (candidate, distance) }
     }
     return best?.name
