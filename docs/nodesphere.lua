@@ -136,6 +136,17 @@ function device.set_config(id, patch) end
 ---@return { id: string, config: table, labels: table<string, string> }[]
 function device.find(wanted) end
 
+vars = {}
+---The value of a variable of the rules.
+---@param name string
+---@return any
+function vars.get(name) end
+---Nil removes it.
+---@param name string
+---@param value any
+---@return true?, string?
+function vars.set(name, value) end
+
 alerts = {}
 ---@param wanted { alertname?: string, state?: string, labels?: table<string, string> }
 ---@return Alert[]
@@ -246,3 +257,10 @@ function clock.between(from, to) end
 function clock.is_day() end
 ---@return boolean
 function clock.is_night() end
+---Degrees.
+---@return number
+function clock.sun_elevation() end
+---@return number
+function clock.next_sunrise() end
+---@return number
+function clock.next_sunset() end

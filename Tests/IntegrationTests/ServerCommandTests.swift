@@ -216,6 +216,62 @@ import Testing
         #expect(result.errors == "note: nothing listens to 'u/1'; there are handlers for 't/+'\n")
     }
 
+    @Test func `what is typed sees a script and the readings that came`() async throws {
+        let folder = try folder()
+        folder.write(
+            "a.lua", "count = 0 automation {}:on_reading('t/{x}', function(r) count = count + r.value mqtt.publish('seen', r.x) end)")
+        let typed = "count\n< t/b 7\ncount, mqtt.latest('t/b').value\n< u 1\n<\nvars.get('x')\n"
+        let result = try await run(["lua", "repl", "a.lua", "--reading", "t/a 5"], in: folder, input: typed)
+        let seen = ["a", "b"].map { #"publish {"topic":"seen","payload":"\#($0)"}"# }
+        #expect(result.output == "\(seen[0])\n5\n\(seen[1])\n12\t7\nnil\n")
+        #expect(result.errors == "note: nothing listens to 'u'; there are handlers for 't/+'\nerror: '< TOPIC PAYLOAD' is a reading\n")
+        let alone = try await run(["lua", "repl", "--reading", #"t/a {"n": 5}"#], in: folder, input: "mqtt.latest('t/a').n + 1\n")
+        #expect(alone.output == "6\n" && alone.errors.isEmpty)
+    }
+
+    @Test func `scripts see and set variables, and rules see what they set`() async throws {
+        let folder = try folder()
+        folder.write(
+            "r/a.lua",
+            """
+            automation { name = "a" }:on_reading("keypad", function()
+              mqtt.publish("limit", vars.get("limit") .. " " .. tostring(vars.get("armed")))
+              vars.set("armed", not vars.get("armed"))
+            end)
+            """)
+        folder.write(
+            "r/g.yaml",
+            """
+            groups:
+              - name: g
+                on: house/{room}
+                rules:
+                  - alert: Intruder
+                    expr: vars.armed && motion
+            """)
+        folder.write(
+            "r/a.test.yaml",
+            """
+            rules: [g.yaml]
+            automations: [a.lua]
+            vars: {limit: 5, armed: false}
+            tests:
+              - name: t
+                changes: [{at: 4s, vars: {limit: 7}}]
+                readings:
+                  - {topic: keypad, at: 1s, payload: "1"}
+                  - {topic: house/hall, at: 2s, motion: true}
+                  - {topic: keypad, at: 5s, payload: "1"}
+                expect:
+                  - {at: 1s, published: [{topic: limit, payload: "5 false"}]}
+                  - {at: 2s, alert: Intruder, state: firing}
+                  - {at: 5s, published: [{topic: limit, payload: "7 true"}]}
+                  - {at: 5s, alert: Intruder, state: inactive}
+            """)
+        let result = try await run(["test", "r"], in: folder)
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+    }
+
     @Test func `eval says which functions only rules have`() async throws {
         let result = try await run(["eval", "avg_over_time(t, '5m') > 3", "--var", "t=3"], in: folder())
         #expect(result.errors.contains("'avg_over_time' looks at an instance of a rule, and 'eval' has none [needs-instance]"))

@@ -27,6 +27,7 @@ final class Stage {
         case .fault(let fault):
             lines.append("\(second) fault \(fault.line) \(fault.message)\(fault.disabledUntil == nil ? "" : " disabled")")
         case .request(_, .setConfig(let device, let patch)): lines.append("\(second) config \(device) \(patch.json)")
+        case .request(_, .setVariable(let name, let value)): lines.append("\(second) variable \(name) \(value?.json ?? "-")")
         case .request(_, .http(let call)): lines.append("\(second) request \(call.method) \(call.url)")
         case .request(_, .write(let point)):
             lines.append("\(second) write \(point.measurement) \(Document(point.tags).json) \(Document.object(point.fields).json)")
@@ -219,6 +220,31 @@ final class Stage {
         let loop = Stage(#"automation {}:on_reading("t", function() while true do end end)"#, settings: settings)
         loop.reading("t", "1", at: 0)
         #expect(loop.lines.first?.hasPrefix("0 fault 1 instruction limit") ?? false)
+    }
+
+    @Test func `a script that is nested too deeply is told with its file`() {
+        let stage = Stage("local x = " + String(repeating: "(", count: 5000) + "1")
+        #expect(stage.rehearsal.runtime.statuses[0].lastFault?.text == "rules/automations/test.lua: the script is nested too deeply")
+    }
+
+    @Test func `the sun is that of the server's place`() {
+        let text = """
+            local function hour(t) return os.date("!%H", t) end
+            automation {}:on_reading("t", function(r)
+              mqtt.publish("sun", string.format("%.0f %s %s", clock.sun_elevation(), hour(clock.next_sunrise()), hour(clock.next_sunset())))
+            end)
+            """
+        var settings = AutomationSettings()
+        settings.surroundings.location = GeoPoint(latitude: 59.9139, longitude: 10.7522)
+        let stage = Stage(text, settings: settings)
+        stage.reading("t", "1", at: 40_800)
+        #expect(stage.published == ["40800 sun 7 08 14"])
+        let nowhere = Stage(text)
+        nowhere.reading("t", "1", at: 40_800)
+        #expect(
+            nowhere.published == [
+                "40800 fault 3 clock.sun_elevation: the server does not know where it is: set 'location' in its configuration"
+            ])
     }
 
     @Test func `devices, cel, json, base64 and the clock`() {

@@ -37,6 +37,27 @@ import Testing
         return (asked, out)
     }
 
+    @Test func `variables of the rules are set, removed and refused`() {
+        let (asked, out) = Self.run(
+            """
+            mqtt.publish("o", tostring(vars.set("armed", true)))
+            mqtt.publish("o", select(2, vars.set("mode", { name = "away", hours = { 1, 2 } })))
+            mqtt.publish("o", tostring(vars.set("gone", nil)))
+            vars.set("null", json.null)
+            mqtt.publish("o", select(2, pcall(vars.set, "", 1)))
+            mqtt.publish("o", select(2, pcall(vars.get, "a\\nb")))
+            mqtt.publish("o", tostring(vars.get("unknown")))
+            """, answers: [.done, .failed("the store is away"), .done, .done])
+        #expect(
+            asked == [
+                "variable armed true", #"variable mode {"hours":[1,2],"name":"away"}"#, "variable gone -", "variable null null",
+            ])
+        #expect(
+            out == [
+                "true", "the store is away", "true", "vars.set: wants a variable's name first", "vars.get: wants a variable's name", "nil",
+            ])
+    }
+
     private static func describe(_ request: HushRequest) -> String {
         switch request {
         case .acknowledge(let alert, let by, let comment, let until):
@@ -56,6 +77,7 @@ import Testing
         case .write(let point):
             return
                 "write \(point.measurement) \(Document(point.tags).json) \(Document.object(point.fields).json) \(point.at.nanoseconds / 1_000_000)"
+        case .setVariable(let name, let value): return "variable \(name) \(value?.json ?? "-")"
         case .setConfig(let device, let patch): return "config \(device) \(patch.json)"
         }
     }

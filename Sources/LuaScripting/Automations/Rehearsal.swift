@@ -10,8 +10,11 @@ public final class Rehearsal {
     /// Answers requests that reach out; nil: there is none.
     private let outside: (ScriptRequest) -> ScriptAnswer?
 
-    /// Devices as the script has configured them.
+    /// Devices and variables as the script has set them.
     private final class Devices: Sendable {
+        private let variables = Mutex<[String: Document]>([:])
+        func variable(_ name: String) -> Document? { variables.withLock { $0[name] } }
+        func setVariable(_ name: String, _ value: Document?) { variables.withLock { $0[name] = value } }
         private let configs = Mutex<[String: Document]>([:])
         func device(_ id: String) -> ScriptWorld.Device? {
             configs.withLock { $0[id].map { ScriptWorld.Device(id: id, config: $0) } }
@@ -36,7 +39,8 @@ public final class Rehearsal {
         let devices = Devices()
         self.devices = devices
         runtime = AutomationRuntime(
-            settings: settings, world: ScriptWorld(device: { devices.device($0) }, devices: { devices.all() }))
+            settings: settings,
+            world: ScriptWorld(device: { devices.device($0) }, devices: { devices.all() }, variable: { devices.variable($0) }))
         self.watch = watch
         self.outside = outside
     }
@@ -46,6 +50,9 @@ public final class Rehearsal {
         runtime.load(file: file, text: text, reason: reason, at: instant)
         settle(at: instant)
     }
+
+    /// Lets `mqtt.latest` know every topic, whether the script asks for it or not.
+    public func keepLatest() { runtime.keepsLatest = true }
 
     public func apply(_ input: ScriptInput, at instant: Instant) {
         advance(to: instant + -1)
@@ -86,6 +93,9 @@ public final class Rehearsal {
         switch request {
         case .setConfig(let device, let patch):
             devices.merge(patch, into: device)
+            return .done
+        case .setVariable(let name, let value):
+            devices.setVariable(name, value)
             return .done
         case .http, .query: return outside(request) ?? .failed("nothing is reached in a rehearsal: a test can give answers")
         case .write: return .done

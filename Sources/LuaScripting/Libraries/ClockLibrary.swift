@@ -15,8 +15,7 @@ extension AutomationRuntime {
             guard let instant = Instant(rfc3339: text) else { return .failed("it is no instant of RFC 3339") }
             return .value(.double(instant.seconds))
         }
-        define(automation, "clock.is_night") { runtime, _, _ in runtime.sun { !$0 } }
-        define(automation, "clock.is_day") { runtime, _, _ in runtime.sun { $0 } }
+        defineSun(automation)
         define(automation, "clock.between") { runtime, _, call in
             guard let from = Self.minutes(call[0]), let to = Self.minutes(call[1]) else {
                 return .raise("wants two times of day, such as \"22:00\" and \"06:00\"")
@@ -43,11 +42,30 @@ extension AutomationRuntime {
         }
     }
 
-    private func sun(_ body: (Bool) -> Bool) -> LuaAnswer {
-        guard let isUp = settings.surroundings.isSunUp(at: now) else {
-            return .raise("the server does not know where it is: set 'location' in its configuration")
+    /// Of looking for a sunrise, which in the polar night is a year's work at most.
+    private static let instructionsOfSunTimes: Int64 = 20_000
+
+    private func defineSun(_ automation: Automation) {
+        define(automation, "clock.is_night") { runtime, _, _ in Self.sun(runtime.surroundings.isSunUp(at: runtime.now)) { .bool(!$0) } }
+        define(automation, "clock.is_day") { runtime, _, _ in Self.sun(runtime.surroundings.isSunUp(at: runtime.now)) { .bool($0) } }
+        define(automation, "clock.sun_elevation") { runtime, _, _ in
+            Self.sun(runtime.surroundings.sunElevation(at: runtime.now)) { .double($0) }
         }
-        return .value(.bool(body(isUp)))
+        define(automation, "clock.next_sunrise") { runtime, _, call in
+            call.charge(Self.instructionsOfSunTimes)
+            return Self.sun(runtime.surroundings.sunTimes(after: runtime.now)) { $0.up.map { .double($0.seconds) } ?? .none }
+        }
+        define(automation, "clock.next_sunset") { runtime, _, call in
+            call.charge(Self.instructionsOfSunTimes)
+            return Self.sun(runtime.surroundings.sunTimes(after: runtime.now)) { $0.down.map { .double($0.seconds) } ?? .none }
+        }
+    }
+
+    private var surroundings: Surroundings { settings.surroundings }
+
+    private static func sun<Known>(_ known: Known?, _ body: (Known) -> LuaValue) -> LuaAnswer {
+        guard let known else { return .raise("the server does not know where it is: set 'location' in its configuration") }
+        return .value(body(known))
     }
 
     private static func minutes(_ value: LuaValue) -> Int64? {

@@ -9,6 +9,7 @@ extension AutomationRuntime {
         defineWaits(automation)
         defineMQTT(automation)
         defineDevices(automation)
+        defineVariables(automation)
         defineAlerts(automation)
         defineNotify(automation)
         defineCEL(automation)

@@ -2,6 +2,8 @@
 public enum ScriptRequest: Sendable {
     /// Change a device's own configuration by a JSON merge patch: `done`.
     case setConfig(device: String, patch: Document)
+    /// Give a variable of the rules (`vars.NAME`) a value, or remove it: `done`.
+    case setVariable(name: String, Document?)
     /// To a host that the configuration allows; redirects are followed to such hosts alone: `response`.
     case http(HTTPCall)
     /// One InfluxQL SELECT: `value`, a list of `{name, tags, rows}`, where rows are `{time, column…}` and time is in seconds since 1970.

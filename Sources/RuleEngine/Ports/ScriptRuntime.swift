@@ -89,14 +89,17 @@ public struct ScriptWorld: Sendable {
     /// In the order of their ids' bytes.
     public var devices: @Sendable () -> [Device]
     public var alerts: @Sendable () -> [AlertRecord]
+    /// The value of `vars.NAME`.
+    public var variable: @Sendable (String) -> Document?
 
     public init(
         device: @escaping @Sendable (String) -> Device? = { _ in nil }, devices: @escaping @Sendable () -> [Device] = { [] },
-        alerts: @escaping @Sendable () -> [AlertRecord] = { [] }
+        alerts: @escaping @Sendable () -> [AlertRecord] = { [] }, variable: @escaping @Sendable (String) -> Document? = { _ in nil }
     ) {
         self.device = device
         self.devices = devices
         self.alerts = alerts
+        self.variable = variable
     }
 }
 

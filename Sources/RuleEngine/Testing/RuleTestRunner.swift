@@ -299,8 +299,11 @@ private struct TestRun {
 
 extension TestScripts.Stage {
     func take(_ change: TestChange) {
-        guard case .device(let id, let config, let labels, let location) = change.kind else { return }
-        set(id, location)
-        set(id, config.map { ScriptWorld.Device(id: id, config: $0, labels: labels) })
+        switch change.kind {
+        case .device(let id, let config, let labels, let location):
+            set(id, location)
+            set(id, config.map { ScriptWorld.Device(id: id, config: $0, labels: labels) })
+        case .variable(let name, let value): setVariable(name, value)
+        }
     }
 }

@@ -24,6 +24,7 @@ final class TestScripts {
         private let devices = Mutex<[String: ScriptWorld.Device]>([:])
         private let locations = Mutex<[String: GeoPoint]>([:])
         private let alerts = Mutex<[String: AlertRecord]>([:])
+        private let variables = Mutex<[String: Document]>([:])
 
         var world: ScriptWorld {
             ScriptWorld(
@@ -33,12 +34,13 @@ final class TestScripts {
                         devices.values.sorted { $0.id.utf8.lexicographicallyPrecedes($1.id.utf8) }
                     }
                 },
-                alerts: { self.alerts.withLock { Array($0.values) } })
+                alerts: { self.alerts.withLock { Array($0.values) } }, variable: { name in self.variables.withLock { $0[name] } })
         }
 
         func set(_ id: String, _ device: ScriptWorld.Device?) { devices.withLock { $0[id] = device } }
         func device(_ id: String) -> ScriptWorld.Device? { devices.withLock { $0[id] } }
         func set(_ id: String, _ location: GeoPoint?) { locations.withLock { $0[id] = location } }
+        func setVariable(_ name: String, _ value: Document?) { variables.withLock { $0[name] = value } }
         func location(_ id: String) -> GeoPoint? { locations.withLock { $0[id] } }
         func take(_ alert: AlertRecord) { alerts.withLock { $0[alert.storageID] = alert.state == .inactive ? nil : alert } }
     }
@@ -115,6 +117,10 @@ final class TestScripts {
             device.config = device.config.merging(patch: patch)
             stage.set(id, device)
             changes.append(.device(id: id, config: device.config, labels: device.labels, location: stage.location(id)))
+            return .done
+        case .setVariable(let name, let value):
+            stage.setVariable(name, value)
+            changes.append(.variable(name: name, value))
             return .done
         case .http(let call): requests.append((instant, call))
         case .write(let point): written.append(point)

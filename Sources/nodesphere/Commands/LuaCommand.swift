@@ -23,14 +23,8 @@ struct LuaRunCommand: ParsableCommand {
     func run() throws {
         guard let after = Duration(ruleText: duration) else { throw wrong("'--for' must be a duration, such as 5m") }
         guard let begin = Instant(rfc3339: start) else { throw wrong("'--start' must be an instant such as 2026-03-01T12:00:00Z") }
-        let readings = try reading.map { text -> (String, [UInt8]) in
-            guard let space = text.firstIndex(of: " "), space > text.startIndex else {
-                throw wrong("'--reading' must be a topic and a payload with a space between them, not '\(text)'")
-            }
-            return (String(text[..<space]), Array(text[text.index(after: space)...].utf8))
-        }
-        guard let bytes = FileManager.default.contents(atPath: file) else { throw wrong("'\(file)' cannot be read") }
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw wrong("'\(file)' is no UTF-8") }
+        let readings = try reading.map(SampleReading.option)
+        let text = try scriptText(file)
         let settings = try ConfigurationOptions.load(config, flags: []).automationSettings
         var hasFailed = false
         let rehearsal = Rehearsal(settings: settings) { effect in
@@ -42,13 +36,7 @@ struct LuaRunCommand: ParsableCommand {
         for (number, reading) in readings.enumerated() {
             now = begin + Int64(number) * 1_000_000_000
             rehearsal.advance(to: now)
-            let filters = rehearsal.runtime.subscriptions.map(\.filter)
-            if !filters.contains(where: { $0.matches(reading.0) }) {
-                let others =
-                    filters.isEmpty ? "" : "; there are handlers for \(filters.map { "'\($0.subscription)'" }.joined(separator: ", "))"
-                Output.talk("note: nothing listens to '\(reading.0)'\(others)")
-            }
-            rehearsal.apply(.reading(topic: reading.0, payload: reading.1, isRetained: false), at: now)
+            reading.give(to: rehearsal, at: now)
         }
         rehearsal.end(at: now + after.inNanoseconds)
         if hasFailed { throw Ending(1) }
@@ -137,6 +125,8 @@ extension ScriptRequest {
     fileprivate var shown: (name: String, content: Document) {
         switch self {
         case .setConfig(let device, let patch): ("set_config", ["device": .string(device), "patch": patch])
+        case .setVariable(let name, let value):
+            ("set_variable", .object([.init("name", .string(name))] + (value.map { [.init("value", $0)] } ?? [])))
         case .http(let call): ("http", call.shown)
         case .query(let text): ("query", ["query": .string(text)])
         case .write(let point):
@@ -162,18 +152,35 @@ extension HTTPCall {
 struct LuaREPLCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "repl", abstract: "Type Lua as automations see it; each line is run at once.",
-        discussion: "A line that is an expression shows its values. Ends at the end of input.")
+        discussion: """
+            A line that is an expression shows its values, and '< TOPIC PAYLOAD' is a reading that comes now. With a script, what is typed sees what is global in it; 'mqtt.latest(topic)' \
+            is the last reading of every topic. Ends at the end of input.
+            """)
+
+    @Argument(help: "A script that is loaded first.") var file: String?
+    @Option(help: "A topic and a payload, with a space between them: comes before what is typed. May be given again.") var reading:
+        [String] = []
+    @Option(help: "The configuration file.") var config: String?
 
     func run() throws {
-        let rehearsal = Rehearsal { effect in
+        let readings = try reading.map(SampleReading.option)
+        let text = try file.map(scriptText) ?? ""
+        let rehearsal = Rehearsal(settings: try ConfigurationOptions.load(config, flags: []).automationSettings) { effect in
             if case .log(_, let message) = effect.kind { return Output.result(message) }
             if let (name, content) = effect.kind.shown { Output.result("\(name) \(content.json)") }
         }
-        rehearsal.load(file: "repl", text: "", at: .wallClock)
+        rehearsal.keepLatest()
+        rehearsal.load(file: file ?? "repl", text: text, at: .wallClock)
+        for reading in readings { give(reading, to: rehearsal) }
         let isTerminal = isatty(0) != 0
         while true {
             if isTerminal { try? FileHandle.standardError.write(contentsOf: Data("> ".utf8)) }
             guard let line = readLine() else { return }
+            if line.hasPrefix("<") {
+                let sample = SampleReading(String(line.dropFirst().drop(while: \.isWhitespace)))
+                if let sample { give(sample, to: rehearsal) } else { Output.talk("error: '< TOPIC PAYLOAD' is a reading") }
+                continue
+            }
             do throws(LuaFailure) {
                 let values = try rehearsal.evaluate(line, at: .wallClock)
                 if !values.isEmpty { Output.result(values.map(Self.text).joined(separator: "\t")) }
@@ -181,6 +188,12 @@ struct LuaREPLCommand: ParsableCommand {
                 Output.talk("error: \(error)")
             }
         }
+    }
+
+    /// Without a script nothing can listen.
+    private func give(_ reading: SampleReading, to rehearsal: Rehearsal) {
+        guard file == nil else { return reading.give(to: rehearsal, at: .wallClock) }
+        rehearsal.apply(.reading(topic: reading.topic, payload: reading.payload, isRetained: false), at: .wallClock)
     }
 
     private static func text(_ value: LuaValue) -> String {

@@ -10,6 +10,7 @@ final class ScriptEffects: Sendable {
     private let publisher: any MessagePublisher
     private let queue: CommitQueue
     private let directory: any DeviceDirectory
+    private let variables: Variables
     private let http: ScriptHTTP
     /// Nil: no InfluxDB is configured.
     private let influx: InfluxAccess?
@@ -28,14 +29,15 @@ final class ScriptEffects: Sendable {
     private static let mostUnderWay = 1000
 
     init(
-        publisher: any MessagePublisher, queue: CommitQueue, directory: any DeviceDirectory, channels: ChannelSet, receivers: [Receiver],
-        http: ScriptHTTP, influx: InfluxAccess?, logger: Logger
+        publisher: any MessagePublisher, queue: CommitQueue, directory: any DeviceDirectory, variables: Variables, channels: ChannelSet,
+        receivers: [Receiver], http: ScriptHTTP, influx: InfluxAccess?, logger: Logger
     ) {
         self.http = http
         self.influx = influx
         self.publisher = publisher
         self.queue = queue
         self.directory = directory
+        self.variables = variables
         self.logger = logger
         self.channels = Mutex((channels, receivers))
         (outward, submit) = AsyncStream.makeStream(of: ScriptEffect.self, bufferingPolicy: .bufferingOldest(Self.bound))
@@ -101,6 +103,7 @@ final class ScriptEffects: Sendable {
                 case .publish(let topic, let payload, let qos, let retain): await publish(effect, topic, payload, qos, retain)
                 case .notify(let receiver, let content): tasks.addTask { await self.notify(effect, receiver, content) }
                 case .request(let number, .setConfig(let device, let patch)): answer(number, await setConfig(device, patch, follow))
+                case .request(let number, .setVariable(let name, let value)): answer(number, await setVariable(name, value, host))
                 case .raise(let alert): raise(alert, host)
                 case .resolve(let selection): host.apply(.resolve(selection))
                 case .hush(let request): hush(effect, request, host)
@@ -156,6 +159,13 @@ final class ScriptEffects: Sendable {
         do throws(HistoryFailure) {
             if case .query(let text) = request { return .value(try await influx.series(of: text)) }
             if case .write(let point) = request { try await influx.write(point) }
+            return .done
+        } catch { return .failed(error.description) }
+    }
+
+    private func setVariable(_ name: String, _ value: Document?, _ host: EngineHost) async -> ScriptAnswer {
+        do throws(StoreFailure) {
+            try await variables.set(name, to: value, host)
             return .done
         } catch { return .failed(error.description) }
     }

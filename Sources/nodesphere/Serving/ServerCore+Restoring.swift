@@ -10,7 +10,7 @@ extension ServerCore {
         var groups: [NotificationGroupRecord] = []
         var silences: [Silence] = []
         var acknowledgements: [Acknowledgement] = []
-        var variables: [(String, Document)] = []
+        var variables: [(name: String, value: Document)] = []
         var storeGroups: [RuleLoader.Source] = []
         var subscriptions: [String] = []
         var scripts: [StoredDocument] = []

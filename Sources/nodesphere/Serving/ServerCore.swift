@@ -82,6 +82,7 @@ struct ServerCore: Service {
         var publisher: MQTTMessagePublisher
         var reloader: RuleReloader
         var devices: Directory
+        var variables: Variables
         var scripts: ScriptHost
         var scriptEffects: ScriptEffects
         var routesEffects: [PipelineEffect]
@@ -153,8 +154,9 @@ struct ServerCore: Service {
         let outbox = SchedulerOutbox(scheduler: scheduler, logger: logger)
         let subscribed = Mutex(Set(restored.subscriptions))
         let scriptFilters = Mutex<[TopicSubscription]>([])
+        let variables = Variables(restored.variables, store: store)
         let scriptEffects = ScriptEffects(
-            publisher: publisher, queue: queue, directory: directory, channels: makeChannels(rules.notifications),
+            publisher: publisher, queue: queue, directory: directory, variables: variables, channels: makeChannels(rules.notifications),
             receivers: rules.notifications.receivers,
             http: ScriptHTTP(requests: HTTPRequests(HTTPClient()), hosts: configuration.automationSettings.hosts), influx: influx,
             logger: logger)
@@ -174,7 +176,8 @@ struct ServerCore: Service {
         tellLeftOver(outcome)
         let handover = try journal.map { try self.handover(outcome.leftOver.first.map { $0.position - 1 } ?? standing.position, $0) }
         let scripts = ScriptHost(
-            settings: scriptSettings(), world: Self.world(devices, board), clock: clock, stored: restored.scripts, handover: handover,
+            settings: scriptSettings(), world: Self.world(devices, variables, board), clock: clock, stored: restored.scripts,
+            handover: handover,
             leftOver: outcome.leftOver,
             carryOut: { effects, subscriptions in
                 scriptEffects.take(effects)
@@ -200,8 +203,8 @@ struct ServerCore: Service {
             host: host, board: board, queue: queue, outbox: outbox, events: events,
             actions: ActionRunner(
                 publisher: publisher, scripts: scripts, plugins: plugins.set, board: board, queue: queue, logger: logger),
-            consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, scripts: scripts,
-            scriptEffects: scriptEffects, routesEffects: effects,
+            consumer: consumer, source: source, publisher: publisher, reloader: reloader, devices: devices, variables: variables,
+            scripts: scripts, scriptEffects: scriptEffects, routesEffects: effects,
             resubscribe: { for await _ in resubscribe { await subscribe(latestRules.withLock { $0 }) } },
             subscribeScripts: { await subscribe(latestRules.withLock { $0 }) },
             checkpoints: checkpoints, decided: standing.decided, differences: standing.differences, isAfterCrash: outcome.isAfterCrash,
@@ -297,8 +300,10 @@ struct ServerCore: Service {
         return settings
     }
 
-    private static func world(_ devices: Directory, _ board: AlertBoard) -> ScriptWorld {
-        ScriptWorld(device: { devices.device($0) }, devices: { devices.all() }, alerts: { board.matching { _ in true } })
+    private static func world(_ devices: Directory, _ variables: Variables, _ board: AlertBoard) -> ScriptWorld {
+        ScriptWorld(
+            device: { devices.device($0) }, devices: { devices.all() }, alerts: { board.matching { _ in true } },
+            variable: { variables.value(of: $0) })
     }
 
     private func handover(_ position: UInt64, _ journal: InputJournal) throws(StartFailure) -> Handover {

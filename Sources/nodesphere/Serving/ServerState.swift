@@ -189,16 +189,14 @@ final class ServerState: ServerOperations {
     func put(_ variable: RuleVariable) async throws(StoreFailure) -> WriteOutcome {
         let server = try serverOrStarting()
         let isNew = try await self.variable(named: variable.name) == nil
-        try await store.commit([StateWrite(.variables, id: variable.name, ["value": variable.value])])
-        await server.host.applyDurably(.variable(name: variable.name, variable.value))
+        try await server.variables.set(variable.name, to: variable.value, server.host)
         return isNew ? .created : .replaced
     }
 
     func removeVariable(named name: String) async throws(StoreFailure) -> Bool {
         let server = try serverOrStarting()
         guard try await variable(named: name) != nil else { return false }
-        try await store.commit([StateWrite(.variables, id: name, nil)])
-        await server.host.applyDurably(.variable(name: name, nil))
+        try await server.variables.set(name, to: nil, server.host)
         return true
     }
 
