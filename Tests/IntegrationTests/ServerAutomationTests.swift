@@ -169,6 +169,80 @@ extension ServerTests {
             }
         }
 
+        @Test func `a kill takes nothing back of a large state either`() async throws {
+            try await ServerBench.with(rules: Self.rules, starting: false) { server in
+                server.folder.write(
+                    "rules/automations/count.lua",
+                    """
+                    automation { name = "count" }:on_reading("\(server.root)/in/x", function(r)
+                      state.long = string.rep("x", 500000)
+                      state.count = (state.count or 0) + 1
+                      mqtt.publish("\(server.root)/out/n" .. state.count, 1, { qos = 1 })
+                    end)
+                    """)
+                for round in 0..<4 {
+                    try await server.start()
+                    for number in 1...3 {
+                        try await server.send("in/x", "1")
+                        #expect(await server.webhook.first("firing", "Published", device: "n\(round * 3 + number)") != nil)
+                    }
+                    await server.kill()
+                }
+            }
+        }
+
+        @Test func `a script sets a variable that rules read, and that is there after a restart`() async throws {
+            let rules = """
+                groups:
+                  - name: house
+                    on: $ROOT/motion/{device}
+                    rules:
+                      - alert: Intruder
+                        expr: vars.armed && value > 0.0
+                """
+            try await ServerBench.with(rules: rules, starting: false) { server in
+                server.folder.write(
+                    "rules/automations/keypad.lua",
+                    """
+                    automation {}:on_reading("\(server.root)/keypad", function(r)
+                      log.info("was " .. tostring(vars.get("armed")))
+                      log.info("set " .. tostring(vars.set("armed", r.value == "arm")) .. " to " .. tostring(vars.get("armed")))
+                    end)
+                    """)
+                try await server.start()
+                try await server.send("keypad", "arm")
+                #expect(await eventually { !server.logLines("set true to true").isEmpty })
+                #expect(await server.get("/api/v1/vars/armed").json["value"] == true)
+                try await server.send("motion/hall", "1")
+                #expect(await server.webhook.first("firing", "Intruder", device: "hall") != nil)
+                await server.kill()
+                try await server.start()
+                try await server.send("keypad", "disarm")
+                #expect(await eventually { !server.logLines("set true to false").isEmpty })
+                #expect(server.logLines("was true").count == 1)
+                #expect(await server.webhook.first("resolved", "Intruder", device: "hall") != nil)
+            }
+        }
+
+        @Test func `a change of an alert that waits for a busy script when the server is told to end is told to it`() async throws {
+            let settings = ["NODESPHERE_SCRIPTS_INSTRUCTIONS": "10000000000"]
+            try await ServerBench.with(rules: Self.rules, settings: settings, starting: false) { server in
+                server.folder.write(
+                    "rules/automations/busy.lua",
+                    """
+                    local a = automation { name = "busy" }
+                    a:on_reading("\(server.root)/busy", function() log.info("is busy") while true do end end)
+                    a:on_alert("TooWarm", "firing", function(alert) log.info("told of " .. alert.labels.device) end)
+                    """)
+                try await server.start()
+                try await server.send("busy", "1")
+                try await server.send("f1", #"{"temperature": 5}"#)
+                #expect(await eventually { await !server.alerts("state=firing&label=alertname=TooWarm").isEmpty })
+                #expect(await server.stop() == 0)
+                #expect(server.logLines("told of f1").count == 1)
+            }
+        }
+
         @Test func `kill -9 in the middle: no reading comes to a script twice, and none is lost but those that were in its hands`()
             async throws
         {

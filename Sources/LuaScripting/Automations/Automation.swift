@@ -61,6 +61,9 @@ final class Automation {
     /// Since it was last looked at, a handler ran.
     var mayHaveChanged = false
     var flushIsDue = false
+    var flushedAt = Instant.distantPast
+    /// What it puts out waits until its state may be stored again.
+    var isHolding = false
     var nextSchedule: Int64 = 0
     /// Conditions that were compiled, by their text.
     var conditions: [String: CELCondition] = [:]

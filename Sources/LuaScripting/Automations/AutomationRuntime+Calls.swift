@@ -198,8 +198,6 @@ extension AutomationRuntime {
 
     /// So long without a fault, and the next rest is as short as the first.
     private static let calmAfter: Int64 = 600_000_000_000
-    /// Bytes of a state that is stored whenever it may have changed.
-    private static let smallState = 16 << 10
 
     /// Reports a fault, and lets the script rest when it was one too many.
     func fault(_ automation: Automation, _ failure: LuaFailure) {
@@ -220,41 +218,5 @@ extension AutomationRuntime {
         }
         automation.lastFault = fault
         emit(automation, .fault(fault))
-    }
-
-    // MARK: State
-
-    /// State is stored a second after it may have changed, so that a busy script writes once a second.
-    func markChanged(_ automation: Automation) {
-        guard !automation.isRetiring else { return }
-        automation.mayHaveChanged = true
-        guard !automation.flushIsDue else { return }
-        automation.flushIsDue = true
-        addTimer(now + 1_000_000_000, automation, .flush)
-    }
-
-    func flush(_ automation: Automation) {
-        guard automation.mayHaveChanged, !automation.hasFailed, !automation.isRetiring else { return }
-        automation.mayHaveChanged = false
-        do throws(LuaFailure) {
-            let state = try automation.lua.get("state").document
-            automation.stateSize = automation.lua.lastExchange
-            guard state != automation.storedState else { return }
-            automation.storedState = state
-            keep(automation, "state/\(automation.name)", state)
-        } catch {
-            fault(automation, LuaFailure(file: automation.file, line: 0, message: "the state cannot be stored: \(error.message)"))
-        }
-    }
-
-    /// Stores small states that may have changed; large ones wait for their second.
-    public func flushSmallStates() {
-        for automation in automations where automation.mayHaveChanged && automation.stateSize <= Self.smallState { flush(automation) }
-    }
-
-    /// Stores a document, and remembers it for the next load.
-    func keep(_ automation: Automation, _ id: String, _ document: Document?) {
-        note(id, document)
-        emit(automation, .store(id: id, document))
     }
 }

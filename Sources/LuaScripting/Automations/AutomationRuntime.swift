@@ -11,6 +11,8 @@ public final class AutomationRuntime: ScriptRuntime {
     var retiring: [Automation] = []
     var now = Instant.distantPast
     var effects: [ScriptEffect] = []
+    /// Those that wait for the states of their scripts.
+    var held: [ScriptEffect] = []
     var timers = Heap<ScriptTimer>()
     var nextTimer: Int64 = 0
     /// With more than these, timers that nobody waits for are taken out.
@@ -115,7 +117,13 @@ public final class AutomationRuntime: ScriptRuntime {
             let text = automation.text
             try automation.lua.load(text.hasPrefix("#") ? "--" + text : text, name: automation.file)
         } catch {
-            return error
+            var failure = error
+            // Lua's reader gives no place where it ends for want of stack.
+            if failure.file.isEmpty {
+                failure.file = automation.file
+                if failure.message == "C stack overflow" { failure.message = "the script is nested too deeply" }
+            }
+            return failure
         }
         guard let other = automations.first(where: { $0 !== automation && $0.name == automation.name }) else { return nil }
         return LuaFailure(

@@ -11,6 +11,8 @@ struct ScriptTimer: Comparable {
         case schedule(id: String, name: String, data: Document)
         /// State that was changed is stored.
         case flush
+        /// State that others wait for may be stored again.
+        case release
         case enable
     }
     var due: Instant
@@ -46,7 +48,7 @@ extension AutomationRuntime {
         guard !automation.hasFailed else { return }
         switch timer.kind {
         // Its heir has its own.
-        case .every, .schedule, .flush, .enable: if automation.isRetiring { return }
+        case .every, .schedule, .flush, .release, .enable: if automation.isRetiring { return }
         case .wake, .after: break
         }
         switch timer.kind {
@@ -74,6 +76,9 @@ extension AutomationRuntime {
         case .flush:
             automation.flushIsDue = false
             flush(automation)
+        case .release:
+            automation.isHolding = false
+            flush(automation)
         case .enable:
             automation.disabledUntil = nil
             automation.recentFaults = []
@@ -100,7 +105,7 @@ extension ScriptTimer {
         case .wake(let run, let wait): automation.waiting[run]?.waits == wait
         case .after(let number): automation.pending[number] != nil
         case .every(let handler): !automation.handlers[handler].isCancelled
-        case .schedule, .flush, .enable: true
+        case .schedule, .flush, .release, .enable: true
         }
     }
 }

@@ -26,7 +26,8 @@ final class ScriptHost: @unchecked Sendable {
             default: 0
             }
         }
-        var isAction: Bool { if case .input(.action) = self { true } else { false } }
+        /// What nobody gives again.
+        var isInput: Bool { if case .input = self { true } else { false } }
         var position: UInt64? {
             switch self {
             case .batch(_, let position): position
@@ -138,8 +139,8 @@ final class ScriptHost: @unchecked Sendable {
     func stop() {
         condition.lock()
         isStopped = true
-        // What was handed over counts as carried out. Readings are in the journal: the next run hands them over.
-        line.removeAll { !$0.isAction }
+        // What was handed over counts as carried out, and changes of alerts are told once. Readings are in the journal: the next run hands them over.
+        line.removeAll { !$0.isInput }
         condition.broadcast()
         while !hasEnded { condition.wait() }
         condition.unlock()
@@ -164,7 +165,7 @@ final class ScriptHost: @unchecked Sendable {
         var loaded: [String: String] = [:]
         while let items = next() {
             if let position = items.last(where: { $0.position != nil })?.position { handover?.begin(upTo: position) { self.hasToStop } }
-            for item in items where !hasToStop || item.isAction {
+            for item in items where !hasToStop || item.isInput {
                 _ = runtime.advance(to: clock.now(), most: AutomationRuntime.timersAtOnce)
                 take(item, &loaded)
                 if let position = item.position { handover?.note(position) }
@@ -278,7 +279,7 @@ final class ScriptHost: @unchecked Sendable {
     }
 
     private func settle() {
-        let effects = runtime.takeEffects()
+        let effects = runtime.takeEffectsBehindStates()
         guard !effects.isEmpty else { return }
         var isChanged = false
         var newFaults = 0

@@ -19,6 +19,12 @@ extension ServerCore {
 
     /// `on_stop`, and a moment for what it wants.
     func stopScripts(_ running: Running, _ automating: Task<Void, Never>) async {
+        // Changes of alerts that were decided are told; behind the second flush those of the first one's group are, too. A store that is away is not waited for.
+        let telling = Task {
+            await running.queue.flushed()
+            await running.queue.flushed()
+        }
+        await finished(telling, within: .seconds(1))
         await withCheckedContinuation { continuation in
             Thread {
                 running.scripts.stop()
