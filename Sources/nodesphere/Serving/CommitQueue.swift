@@ -95,9 +95,11 @@ final class CommitQueue: Sendable {
         return !isClosed
     }
 
-    /// Waits until everything that was added before is durable.
+    /// Waits until everything that was added before is durable; of a closed queue nothing is waited for.
     func flushed() async {
-        await withCheckedContinuation { continuation in add(CommitWork(writes: []) { continuation.resume() }) }
+        await withCheckedContinuation { continuation in
+            if !admit(CommitWork(writes: []) { continuation.resume() }) { continuation.resume() }
+        }
     }
 
     /// Ends `run` after what waits has been stored.
