@@ -86,6 +86,18 @@ import Testing
                 """, "\(rendered)")
     }
 
+    @Test(arguments: [
+        ("lists.range(12)", "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]"), ("lists.range(13)", "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …]"),
+        ("[[[[]]]]", "[[[[]]]]"), ("[[[[1]]]]", "[[[[…]]]]"), ("{'a': {'b': [{'c': 1}, {}]}}", "{\"a\": {\"b\": [{…}, {}]}}"),
+        ("[optional.of(optional.of(optional.of(1))), optional.none()]", "[optional.of(optional.of(optional.of(…))), optional.none()]"),
+        ("lists.range(3).map(x, 'a')", "[\"a\", \"a\", \"a\"]"), ("[1u, 2.0, b'x', null]", "[1u, 2.0, b\"x\", null]"),
+    ])
+    func `what is left out of a value that is shown is marked`(source: String, shown: String) throws {
+        let program = try compile(source, [])
+        let step = try #require(Sample.withSlots([nil], InternedStrings()) { program.explain($0).steps.first })
+        #expect(step.summary == shown)
+    }
+
     @Test func `numbers come out as slots`() throws {
         let program = try compile("a * 2 + 1", ["a"])
         #expect(withUnsafePointer(to: Slot(2.5)) { program.number($0) }.isIdentical(to: Slot(6.0)))

@@ -108,20 +108,27 @@ extension Program {
 extension Value {
     /// The value's text, cut after 120 characters: explanations are for reading.
     var summary: String {
-        let text = bounded(3).description
+        let text = shown(3)
         return text.unicodeScalars.count <= 120 ? text : String(text.unicodeScalars.prefix(119)) + "…"
     }
 
-    /// Only the first elements of lists and maps, few levels deep, so that writing it is cheap.
-    private func bounded(_ depth: Int) -> Value {
+    /// Only the first elements of lists and maps, few levels deep, so that writing it is cheap; "…" stands for what is left out.
+    private func shown(_ depth: Int) -> String {
+        func joined(_ first: [String], of count: Int) -> String {
+            (first + (count > first.count ? ["…"] : [])).joined(separator: ", ")
+        }
         switch self {
-        case .list(let elements): .list(depth == 0 ? [] : elements.prefix(12).map { $0.bounded(depth - 1) })
+        case .list(let elements):
+            return "[" + joined(depth == 0 ? [] : elements.prefix(12).map { $0.shown(depth - 1) }, of: elements.count) + "]"
         case .map(let map):
-            .map(CELMap(depth == 0 ? [] : map.pairs.prefix(12).map { (key: $0.key, value: $0.value.bounded(depth - 1)) }) ?? CELMap())
-        case .string(let text): .string(String(text.unicodeScalars.prefix(200)))
-        case .bytes(let octets): .bytes(Array(octets.prefix(200)))
-        case .optional(let optional): depth == 0 ? .optional(.none) : .optional(OptionalValue(optional.wrapped?.bounded(depth - 1)))
-        default: self
+            let first = depth == 0 ? [] : map.pairs.prefix(12).map { "\($0.key.shown(0)): \($0.value.shown(depth - 1))" }
+            return "{" + joined(first, of: map.count) + "}"
+        case .string(let text): return Value.string(String(text.unicodeScalars.prefix(200))).description
+        case .bytes(let octets): return Value.bytes(Array(octets.prefix(200))).description
+        case .optional(let optional):
+            guard let wrapped = optional.wrapped else { return description }
+            return "optional.of(\(depth == 0 ? "…" : wrapped.shown(depth - 1)))"
+        default: return description
         }
     }
 }
