@@ -50,7 +50,7 @@ import Testing
             guard let expression = parsed.expression else { continue }
             let printed = expression.description
             let again = environment.parse(printed).expression
-            #expect(again?.description == printed, "\(source) is printed as \(printed)")
+            #expect(again?.description == printed && again?.root.shape == expression.root.shape, "\(source) is printed as \(printed)")
             let strings = InternedStrings()
             var names = Anything()
             let compiled = environment.compile(expression, names: &names, strings: strings)

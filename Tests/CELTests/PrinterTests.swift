@@ -13,7 +13,7 @@ import Testing
                 }
                 let printed = expression.description
                 let again = environment.parse(printed).expression
-                #expect(again?.description == printed, "\(source) is printed as \(printed)")
+                #expect(again?.description == printed && again?.root.shape == expression.root.shape, "\(source) is printed as \(printed)")
                 count += 1
             }
         }
@@ -34,7 +34,8 @@ import Testing
         let environment = Environment()
         let expression = try #require(environment.parse(source).expression)
         #expect(expression.description == expected)
-        #expect(environment.parse(expected).expression?.description == expected)
+        let again = try #require(environment.parse(expected).expression)
+        #expect(again.description == expected && again.root.shape == expression.root.shape)
     }
 
     @Test(arguments: [
