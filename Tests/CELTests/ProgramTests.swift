@@ -98,6 +98,13 @@ import Testing
         #expect(step.summary == shown)
     }
 
+    @Test func `an explanation of thousands of parts is cut`() throws {
+        let source = Array(repeating: "1 == 1", count: 5000).joined(separator: " && ")
+        let program = try compile(source, [])
+        let rendered = Sample.withSlots([nil], InternedStrings()) { program.explain($0).render() }
+        #expect(rendered.utf8.count < 500_000 && rendered.hasSuffix(" parts more\n"))
+    }
+
     @Test func `numbers come out as slots`() throws {
         let program = try compile("a * 2 + 1", ["a"])
         #expect(withUnsafePointer(to: Slot(2.5)) { program.number($0) }.isIdentical(to: Slot(6.0)))

@@ -18,12 +18,19 @@ public struct Explanation: Sendable {
     public var steps: [Step]
     public var outcome: Program.Outcome
 
+    /// Bytes that are rendered at most, but for the last line: each part of a long source takes a line as long.
+    static let maximumLength = 262_144
+
     /// The source, and under it one line a part: marks below its text, then what it came to.
     public func render() -> String {
         let line = String(String.UnicodeScalarView(source.unicodeScalars.map { $0.value < 0x20 ? " " : $0 }))
         let width = line.unicodeScalars.count
         var text = line + "\n"
-        for step in steps {
+        for (index, step) in steps.enumerated() {
+            guard text.utf8.count < Explanation.maximumLength else {
+                text += "… and \(steps.count - index) parts more\n"
+                break
+            }
             let start = column(step.span.start)
             let length = max(1, column(step.span.end) - start)
             text += String(repeating: " ", count: start) + String(repeating: "^", count: length)
