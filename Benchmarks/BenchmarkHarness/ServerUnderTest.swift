@@ -52,11 +52,12 @@ public final class ServerUnderTest {
     public var processID: Int32 { process.id }
     public var processorSeconds: Double { BenchmarkHarness.processorSeconds(of: process.id) ?? 0 }
 
-    /// The sum of a metric's samples.
-    public func metric(_ name: String) throws -> Double {
+    /// The sum of a metric's samples, or of those that have a label: `queue="recorder"`.
+    public func metric(_ name: String, where label: String = "") throws -> Double {
         guard let text = httpBody(port: port, path: "/metrics") else { throw BenchmarkFailure("the server does not answer /metrics") }
         var sum = 0.0
         for line in text.split(separator: "\n") where line.hasPrefix(name) {
+            guard label.isEmpty || line.contains(label) else { continue }
             guard let next = line.dropFirst(name.count).first, next == " " || next == "{", let value = line.split(separator: " ").last
             else { continue }
             sum += Double(value) ?? 0

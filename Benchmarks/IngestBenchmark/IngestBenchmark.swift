@@ -1,4 +1,5 @@
 import BenchmarkHarness
+import Foundation
 import Glibc
 
 /// How many readings a second the server takes from a real broker, and what one costs in processor time, beside a bare subscriber in C.
@@ -38,6 +39,39 @@ struct IngestBenchmark {
                 let bareRate = try compare(name, traffic, qos: qos, messages: messages(qos: qos))
                 if rules == 1000 { try keepsUp(name, traffic, qos: qos, rate: bareRate * 0.8) }
             }
+        }
+        try recorded()
+    }
+
+    /// The same with every reading recorded in an InfluxDB on the same machine.
+    private func recorded() throws {
+        var settings = ProcessInfo.processInfo.environment.filter { $0.key.hasPrefix("NODESPHERE_INFLUXDB_") }
+        guard settings["NODESPHERE_INFLUXDB_URL"] != nil else {
+            throw BenchmarkFailure("NODESPHERE_INFLUXDB_URL is not set: run scripts/bench ingest")
+        }
+        settings["NODESPHERE_INFLUXDB_DATABASE"] = "ingest_\(getpid())"
+        settings["NODESPHERE_RECORDER_ENABLED"] = "true"
+        settings["NODESPHERE_RECORDER_MEASUREMENTS_UP_TOPIC"] = "dev/{device}/up"
+        settings["NODESPHERE_LOG_LEVEL"] = "warning"
+        let server = try ServerUnderTest(broker: broker, rules: Self.rules(1000), environment: settings)
+        defer { server.stop() }
+        let traffic = Traffic(broker: broker, server: server)
+        for qos in [0, 1] {
+            let (name, messages) = ("rules=1000 qos=\(qos) recorded", messages(qos: qos))
+            _ = try compare(name, traffic, qos: qos, messages: messages)
+            let began = monotonicSeconds()
+            while try server.metric("nodesphere_recorder_queue_bytes") + server.metric("nodesphere_recorder_points_waiting") > 0 {
+                guard monotonicSeconds() - began < 120 else {
+                    let points = try Int(server.metric("nodesphere_recorder_points_waiting"))
+                    throw BenchmarkFailure("\(points) points still wait for InfluxDB after two minutes")
+                }
+                sleepSeconds(0.05)
+            }
+            let seconds = monotonicSeconds() - began
+            let recorded = try server.metric("nodesphere_recorder_points_total", where: #"outcome="written""#)
+            let missing = try server.metric("nodesphere_readings_total") - recorded
+            if let seconds = Samples([seconds]) { report.write(name, "seconds_until_all_is_in_influxdb", seconds) }
+            if let missing = Samples([missing]) { report.write(name, "readings_not_recorded", missing) }
         }
     }
 

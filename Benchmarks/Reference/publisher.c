@@ -58,7 +58,7 @@ static size_t encode(unsigned char *at, long number, int qos, int topics, const 
     char topic[32], payload[packet_limit];
     int device = (int)(number % topics);
     int topic_size = snprintf(topic, sizeof topic, "%s/%05d/up", prefix, device);
-    int size = snprintf(payload, sizeof payload, "{\"device\":\"dev-%05d\",\"seq\":%07ld,\"temperature\":%.2f,\"humidity\":%.1f,\"note\":\"", device,
+    int size = snprintf(payload, sizeof payload, "{\"device\":\"dev-%05d\",\"seq\":%ld,\"temperature\":%.2f,\"humidity\":%.1f,\"note\":\"", device,
                         number, 20 + (double)(number % 2000) / 100, 30 + (double)(number % 500) / 10);
     while (size < payload_size - 2) payload[size++] = '.';
     payload[size++] = '"';
