@@ -1,4 +1,5 @@
 import Dispatch
+import Foundation
 import GRDB
 public import RuleEngine
 import Synchronization
@@ -153,7 +154,16 @@ public final class EmbeddedDatabase: Sendable {
         }
     }
 
+    /// SQLite would go on writing a file that has no name any more.
+    private var removal: StoreFailure? {
+        FileManager.default.fileExists(atPath: path) ? nil : .unavailable("'\(path)' was removed while the server runs; put it back")
+    }
+
     private func transaction(_ jobs: [Job]) -> StoreFailure? {
+        if let removal {
+            lastFailure.withLock { $0 = removal.description }
+            return removal
+        }
         do {
             try pool.writeWithoutTransaction { db in
                 try db.inTransaction(.immediate) {
@@ -188,7 +198,7 @@ public final class EmbeddedDatabase: Sendable {
     /// nil while writing works. After a failure each call tries a write, so that the answer changes when there is room again.
     func unreadyReason() async -> String? {
         if waiting.withLock({ $0.isClosed }) { return "'\(path)' is closed" }
-        guard lastFailure.withLock({ $0 }) != nil else { return nil }
+        guard lastFailure.withLock({ $0 }) != nil || removal != nil else { return nil }
         do {
             try await write { db in
                 try db.execute(sql: "CREATE TABLE IF NOT EXISTS probe (at INTEGER); INSERT INTO probe VALUES (1); DELETE FROM probe")

@@ -22,6 +22,24 @@ import Testing
         #expect(!journal.wait(for: position + 1, atMost: .milliseconds(1)))
     }
 
+    @Test func `a folder that is removed takes nothing that would be nowhere, and it goes on when there is one again`() throws {
+        let path = Self.folder()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Self.with(path: path) { journal in
+            #expect(journal.wait(for: journal.append(Self.batch(1), at: Self.instant(1)), atMost: .seconds(60)))
+            try FileManager.default.removeItem(atPath: path)
+            let position = journal.append(Self.batch(2), at: Self.instant(2))
+            while journal.unreadyReason == nil { _ = journal.wait(for: position, atMost: .milliseconds(10)) }
+            #expect(!journal.hasRoom && !journal.wait(for: position, atMost: .milliseconds(1)))
+            let file = CheckpointFile(position: position, instant: Self.instant(2), isJournaled: true, rules: "r")
+            #expect(throws: JournalFailure.self) { try CheckpointWriting(file, in: path) }
+            #expect(!FileManager.default.fileExists(atPath: path))
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            #expect(journal.wait(for: position, atMost: .seconds(60)) && journal.unreadyReason == nil)
+        }
+        #expect(try Self.read(path).positions == [2])
+    }
+
     static func folder() -> String { NSTemporaryDirectory() + "journal-\(UUID().uuidString)" }
 
     static func with(
@@ -290,7 +308,7 @@ import Testing
     }
 
     @Test func `the newest whole one is taken, two are kept`() throws {
-        let path = JournalTests.folder()
+        let path = try JournalFolder(JournalTests.folder()).path
         defer { try? FileManager.default.removeItem(atPath: path) }
         for position in 1...4 { try Self.put(UInt64(position), Array(0..<UInt8(10 + position)), in: path) }
         #expect(try JournalFolder(path).checkpoints().map(\.first) == [4, 3])
@@ -306,7 +324,7 @@ import Testing
     }
 
     @Test func `one that was not finished leaves nothing behind`() throws {
-        let path = JournalTests.folder()
+        let path = try JournalFolder(JournalTests.folder()).path
         defer { try? FileManager.default.removeItem(atPath: path) }
         do {
             let writing = try CheckpointWriting(

@@ -65,7 +65,7 @@ public struct CheckpointFile: Sendable {
     }
 }
 
-/// Writes a checkpoint as it comes; it is there when `finish` has returned, whole or not at all.
+/// Writes a checkpoint as it comes, into a folder that is there; it is there when `finish` has returned, whole or not at all.
 public final class CheckpointWriting {
     private let folder: JournalFolder
     private let target: String
@@ -75,7 +75,7 @@ public final class CheckpointWriting {
     private var size = 0
 
     public init(_ file: CheckpointFile, in path: String) throws(JournalFailure) {
-        folder = try JournalFolder(path)
+        folder = JournalFolder(existing: path)
         target = folder.checkpointPath(file.position)
         temporary = target + ".part"
         descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)

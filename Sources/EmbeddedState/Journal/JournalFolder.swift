@@ -15,6 +15,9 @@ struct JournalFolder: Sendable {
         }
     }
 
+    /// One that is there: it is not made again when somebody has removed it.
+    init(existing path: String) { self.path = path }
+
     struct Segment: Sendable {
         var first: UInt64
         var path: String

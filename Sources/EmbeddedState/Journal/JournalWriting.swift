@@ -37,8 +37,20 @@ final class JournalWriting {
             finish()
             return reason
         }
+        guard isThere else {
+            // What was written is nowhere: the same records go to another segment as soon as one can be made.
+            close(descriptor)
+            descriptor = -1
+            return "'\(path)' was removed while the server runs"
+        }
         offset += records.count
         return nil
+    }
+
+    /// Whether the segment still has a name.
+    private var isThere: Bool {
+        var status = stat()
+        return fstat(descriptor, &status) != 0 || status.st_nlink > 0
     }
 
     private func begin(_ first: UInt64, atLeast size: Int) -> String? {

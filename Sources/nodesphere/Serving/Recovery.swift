@@ -76,7 +76,7 @@ struct Recovery {
             let engine = Engine(plan: plan, settings: settings, restoring: checkpoint.state)
         else {
             logger.warning(
-                "the checkpoint cannot be read by this version: alerts are taken from the state store, windows and last known values begin anew"
+                "the checkpoint cannot be taken up (another version wrote it, or its rules are not in '\(folder)' any more): alerts are taken from the state store, windows and last known values begin anew"
             )
             outcome.storeLeads = true
             return outcome
