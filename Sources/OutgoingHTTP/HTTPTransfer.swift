@@ -61,6 +61,8 @@ final class HTTPTransfer {
         _ = shim_curl_setopt_str(easy, CURLOPT_URL, url)
         _ = shim_curl_setopt_str(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         _ = shim_curl_setopt_long(easy, CURLOPT_NOSIGNAL, 1)
+        // Names are looked up on threads of libcurl's; a transfer whose time is up leaves its one behind, or all others would wait for the name server.
+        _ = shim_curl_setopt_long(easy, CURLOPT_QUICK_EXIT, 1)
         _ = shim_curl_setopt_long(easy, CURLOPT_TCP_NODELAY, 1)
         _ = shim_curl_setopt_long(easy, CURLOPT_FOLLOWLOCATION, 0)
         let milliseconds = min(max(1, request.timeout.inNanoseconds / 1_000_000), 3_600_000)
