@@ -55,6 +55,91 @@ import Testing
         #expect(mistakes(ofRule: rule) == expected)
     }
 
+    static let sources: [(rule: String, mistakes: [String])] = [
+        (
+            "{alert: A, sequence: [{expr: f(x), within: 5m}, {expr: g(y)}], labels: {a: '{{ h(device) }}'}}",
+            ["5:34 unknown-function", "5:40 sequence", "5:60 unknown-function", "5:84 unknown-function"]
+        ),
+        (
+            "{alert: A, sequence: [{expr: f(x)}], labels: {a: '{{ h(device) }}'}}",
+            ["5:27 sequence", "5:34 unknown-function", "5:58 unknown-function"]
+        ),
+        (
+            "{alert: A, sequence: [{expr: f(x) >}, {expr: g(y), on: 'c/{site}/#/x'}], annotations: {a: '{{ h(device, site) }}'}}",
+            ["5:40 syntax", "5:50 unknown-function", "5:70 topic-filter", "5:99 unknown-function"]
+        ),
+        (
+            "{alert: A, sequence: [x > 1, {expr: g(y)}], labels: {a: '{{ device }}'}}", ["5:27 wrong-type", "5:41 unknown-function"]
+        ),
+        (
+            "{alert: A, sequence: [{expr: f(x), on: {topic: 'b/{device}', qos: 2}}, {expr: g(y), on: 'b/{device}'}], labels: {a: '{{ device }}'}}",
+            ["5:34 unknown-function", "5:76 sequence", "5:83 unknown-function"]
+        ),
+        (
+            "{alert: A, sequence: [{expr: x}, {expr: g(y), not: f(z), within: 5m}], by: [site]}",
+            ["5:45 unknown-function", "5:51 conflicting-keys", "5:56 unknown-function", "5:81 unknown-capture"]
+        ),
+        (
+            "{alert: A, sequence: [{not: f(x), within: 5}, {expr: y, not: z >}]}",
+            [
+                "5:28 sequence", "5:33 unknown-function", "5:39 sequence", "5:47 duration", "5:61 conflicting-keys", "5:61 missing-key",
+                "5:69 syntax",
+            ]
+        ),
+        (
+            "{alert: A, sequence: [{expr: x}, {expr: g(y)}], expr: f(x), resolve_expr: z >, for: 5}",
+            [
+                "5:45 unknown-function", "5:53 conflicting-keys", "5:59 unknown-function", "5:65 sequence", "5:82 syntax", "5:84 sequence",
+                "5:89 duration",
+            ]
+        ),
+        (
+            "{alert: A, sequence: [{expr: x}, {expr: y}], levels: {w: {expr: f(x), for: 5}}}",
+            ["5:50 conflicting-keys", "5:69 unknown-function", "5:80 duration"]
+        ),
+    ]
+
+    static let queries: [(rule: String, mistakes: [String])] = [
+        (
+            "{alert: A, influx: SHOW x, offset: 5, expr: f(kw), labels: {a: '{{ h(site) }}'}}",
+            ["5:16 missing-key", "5:24 influx", "5:40 duration", "5:49 unknown-function", "5:72 unknown-function"]
+        ),
+        (
+            "{alert: A, every: 5m, influx: SELECT x INTO y FROM z WHERE time > now() - 1m; DROP z, expr: f(kw)}",
+            ["5:44 influx", "5:81 influx", "5:97 unknown-function"]
+        ),
+        (
+            "{alert: A, every: 5m, influx: \"SELECT x FROM z WHERE time > now() - 1m GROUP BY alertname, time(soon), site\", device: '{sit}', expr: f(kw), labels: {a: '{{ h(site) }}'}}",
+            ["5:85 reserved-name", "5:101 influx", "5:138 unknown-function", "5:161 unknown-function"]
+        ),
+        (
+            "{alert: A, every: 5, influx: \"SELECT x FROM z WHERE s = 'a AND time > now() - 1m GROUP BY site\", expr: f(kw), labels: {a: '{{ h(site) }}'}}",
+            ["5:23 duration", "5:61 influx", "5:108 unknown-function", "5:131 unknown-function"]
+        ),
+        (
+            "{alert: A, every: 5m, influx: [x], expr: f(kw), labels: {a: '{{ h(site) }}'}, by: [site, site]}",
+            ["5:35 wrong-type", "5:46 unknown-function", "5:69 unknown-function", "5:94 duplicate-name"]
+        ),
+        (
+            "{alert: A, every: 5m, on: 'a/#/b', influx: \"SELECT x FROM z WHERE time > now()\", expr: f(kw), labels: {a: '{{ h(site) }}'}}",
+            ["5:27 conflicting-keys", "5:34 topic-filter", "5:92 unknown-function", "5:115 unknown-function"]
+        ),
+        (
+            "{alert: A, on: 'a/{device}', with: {b: {influx: 'SHOW x', every: 5}, c: {influx: \"SELECT x FROM z WHERE time > now() GROUP BY devise, sit\"}}, expr: f(b.x) > c.x}",
+            ["5:54 influx", "5:70 duration", "5:77 missing-key", "5:86 influx", "5:86 influx", "5:153 unknown-function"]
+        ),
+        (
+            "{alert: A, every: 5m, with: {b: {influx: 'SHOW x'}, c: 5}, expr: f(b.x) > c.x}",
+            ["5:37 missing-key", "5:47 influx", "5:60 wrong-type", "5:70 unknown-function"]
+        ),
+    ]
+
+    @Test(arguments: sources + queries)
+    func `what is wrong with the readings of a rule hides no mistake of the rest of it`(_ rule: String, _ expected: [String]) {
+        let group = rule.contains("influx: ") && !rule.contains("on: ") ? "labels: {}" : "on: a/{device}"
+        #expect(mistakes(ofRule: rule, group: group) == expected)
+    }
+
     @Test func `what is wrong with a group hides no mistake of its rules`() {
         let rules = "[{alert: A, expr: f(x), labels: {a: '{{ site }}'}}, {alert: B, expr: now > f(x)}, {alert: A, expr: f(x)}]"
         #expect(

@@ -13,6 +13,7 @@ struct DevicePatternReader {
         var parts: [TopicSubscription.DevicePart] = []
         var literal: [UInt8] = []
         let bytes = Array(text.utf8)
+        var isWhole = true
         var at = 0
         while at < bytes.count {
             guard bytes[at] == UInt8(ascii: "{") || bytes[at] == UInt8(ascii: "}") else {
@@ -27,9 +28,9 @@ struct DevicePatternReader {
                 return nil
             }
             let name = String(decoding: bytes[at + 1..<close], as: UTF8.self)
-            guard names.contains(name) else {
+            if !names.contains(name) {
                 unknown(name, source.location(of: at + 1..<close))
-                return nil
+                isWhole = false
             }
             if !literal.isEmpty { parts.append(.literal(String(decoding: literal, as: UTF8.self))) }
             literal = []
@@ -37,6 +38,6 @@ struct DevicePatternReader {
             at = close + 1
         }
         if !literal.isEmpty { parts.append(.literal(String(decoding: literal, as: UTF8.self))) }
-        return parts
+        return isWhole ? parts : nil
     }
 }

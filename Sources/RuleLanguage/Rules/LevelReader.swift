@@ -4,13 +4,17 @@ import RuleEngine
 struct LevelReader {
     let reading: FileReading
     let isEvent: Bool
+    /// Then there must be no conditions, which is reported elsewhere: those that stand there are read for what else is wrong with them.
+    var isBesideSequence = false
 
     private static let keys = ["expr", "resolve_expr", "for"].map { KnownKey($0) }
 
     /// Without those that are wrong, which has been reported.
     func read(_ rule: MappingReader) -> [Level] {
-        guard let levels = rule.entry("levels") else { return level(nil, rule).map { [$0] } ?? [] }
-        for key in ["expr", "resolve_expr", "for"] {
+        guard let levels = rule.entry("levels") else {
+            return isBesideSequence && !rule.has("expr") ? [] : level(nil, rule).map { [$0] } ?? []
+        }
+        for key in ["expr", "resolve_expr", "for"] where !isBesideSequence {
             guard let entry = rule.entry(key) else { continue }
             reading.report(
                 "conflicting-keys", "with 'levels', '\(key)' stands in each level and not in the rule", at: entry.keyRange,
@@ -31,7 +35,7 @@ struct LevelReader {
     }
 
     private func level(_ name: String?, _ mapping: MappingReader) -> Level? {
-        if isEvent {
+        if isEvent, !isBesideSequence {
             for key in ["resolve_expr", "for"] {
                 guard let entry = mapping.entry(key) else { continue }
                 reading.report("event", "an event is an occurrence and lasts no time: it takes no '\(key)'", at: entry.keyRange)

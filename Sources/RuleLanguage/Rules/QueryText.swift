@@ -4,10 +4,9 @@ import RuleEngine
 ///
 /// The rest of the language is InfluxDB's own business: what is wrong with it, InfluxDB says when it is asked.
 struct QueryText {
-    struct Mistake: Error {
+    struct Mistake {
         var message: String
         var range: Range<Int>
-        var notes: [String] = []
     }
 
     private(set) var parts: [HistoryQuery.Part] = []
@@ -15,24 +14,38 @@ struct QueryText {
     private(set) var tags: [(name: String, range: Range<Int>)]? = []
     private(set) var bucket: Int64 = 0
     private(set) var hasNow = false
+    private(set) var mistakes: [Mistake] = []
+    /// Whether all of the grouping could be read, so that `tags` is known.
+    private(set) var isWhole = true
 
-    init(_ text: String) throws(Mistake) {
+    init(_ text: String) {
         let bytes = Array(text.utf8)
-        var tokens = try QueryTokens(bytes).all
+        let read = QueryTokens(bytes)
+        if let open = read.openMark { wrong(open.message, open.range, hidesGrouping: true) }
+        var tokens = read.all
         while let last = tokens.last, last.isSymbol(";") { tokens.removeLast() }
-        try Self.checkStatement(tokens)
+        checkStatement(&tokens)
         split(bytes, tokens)
-        if let start = Self.grouping(tokens) { try readGrouping(tokens[start...]) }
+        if let start = Self.grouping(tokens) { readGrouping(tokens[start...]) }
     }
 
-    private static func checkStatement(_ tokens: [QueryTokens.Token]) throws(Mistake) {
+    private mutating func wrong(_ message: String, _ range: Range<Int>, hidesGrouping: Bool = false) {
+        mistakes.append(Mistake(message: message, range: range))
+        if hidesGrouping { isWhole = false }
+    }
+
+    /// Leaves the tokens of the first statement; none when it reads nothing.
+    private mutating func checkStatement(_ tokens: inout [QueryTokens.Token]) {
         guard let first = tokens.first, first.isWord("select") else {
-            throw Mistake(message: "'influx' must be a SELECT statement", range: tokens.first?.range ?? 0..<1)
+            wrong("'influx' must be a SELECT statement", tokens.first?.range ?? 0..<1, hidesGrouping: true)
+            tokens = []
+            return
         }
-        for token in tokens {
-            if token.isSymbol(";") { throw Mistake(message: "'influx' must be one statement", range: token.range) }
-            if token.isWord("into") { throw Mistake(message: "a rule's query only reads: it takes no INTO", range: token.range) }
+        if let end = tokens.firstIndex(where: { $0.isSymbol(";") }) {
+            wrong("'influx' must be one statement", tokens[end].range)
+            tokens.removeSubrange(end...)
         }
+        if let into = tokens.first(where: { $0.isWord("into") }) { wrong("a rule's query only reads: it takes no INTO", into.range) }
     }
 
     /// The text up to the last token, with `now()` apart.
@@ -62,16 +75,16 @@ struct QueryText {
 
     private static let followers = ["fill", "order", "limit", "offset", "slimit", "soffset", "tz"]
 
-    private mutating func readGrouping(_ tokens: ArraySlice<QueryTokens.Token>) throws(Mistake) {
+    private mutating func readGrouping(_ tokens: ArraySlice<QueryTokens.Token>) {
         var rest = tokens
         repeat {
             if rest.first?.isSymbol(",") == true { rest = rest.dropFirst() }
             guard let first = rest.first else {
-                throw Mistake(message: "GROUP BY needs what to group by", range: tokens.first?.range ?? 0..<1)
+                return wrong("GROUP BY needs what to group by", tokens.first?.range ?? 0..<1, hidesGrouping: true)
             }
             rest = rest.dropFirst()
             if first.isWord("time"), rest.first?.isSymbol("(") == true {
-                try readBucket(&rest, first)
+                readBucket(&rest, first)
             } else if first.isSymbol("*") || first.kind == .pattern {
                 tags = nil
                 Self.skipCast(&rest)
@@ -79,23 +92,26 @@ struct QueryText {
                 tags?.append((first.text, first.range))
                 Self.skipCast(&rest)
             } else {
-                throw Mistake(message: "GROUP BY takes tags and time(…)", range: first.range)
+                return wrong("GROUP BY takes tags and time(…)", first.range, hidesGrouping: true)
             }
         } while rest.first?.isSymbol(",") == true
         if let next = rest.first, !Self.followers.contains(where: next.isWord) {
-            throw Mistake(message: "GROUP BY takes tags and time(…), separated by commas", range: next.range)
+            wrong("GROUP BY takes tags and time(…), separated by commas", next.range, hidesGrouping: true)
         }
     }
 
     /// `time(5m)`, `time(1d, 6h)`.
-    private mutating func readBucket(_ rest: inout ArraySlice<QueryTokens.Token>, _ word: QueryTokens.Token) throws(Mistake) {
+    private mutating func readBucket(_ rest: inout ArraySlice<QueryTokens.Token>, _ word: QueryTokens.Token) {
         rest = rest.dropFirst()
-        guard let length = rest.first, let nanoseconds = Self.duration(length.text), nanoseconds > 0 else {
-            throw Mistake(message: "time(…) takes a duration such as 5m", range: rest.first?.range ?? word.range)
+        if let length = rest.first, let nanoseconds = Self.duration(length.text), nanoseconds > 0 {
+            bucket = nanoseconds
+        } else {
+            wrong("time(…) takes a duration such as 5m", rest.first?.range ?? word.range)
         }
-        bucket = nanoseconds
         guard let close = rest.firstIndex(where: { $0.isSymbol(")") }) else {
-            throw Mistake(message: "'(' must be closed", range: word.range)
+            wrong("'(' must be closed", word.range, hidesGrouping: true)
+            rest = []
+            return
         }
         rest = rest[(close + 1)...]
     }
@@ -149,19 +165,21 @@ struct QueryTokens {
     }
 
     private(set) var all: [Token] = []
+    /// A quote that is never closed: the tokens end before it.
+    private(set) var openMark: QueryText.Mistake?
     private let bytes: [UInt8]
     private var at = 0
 
-    init(_ bytes: [UInt8]) throws(QueryText.Mistake) {
+    init(_ bytes: [UInt8]) {
         self.bytes = bytes
         while let byte = next {
             switch byte {
             case _ where byte <= 32: at += 1
             case UInt8(ascii: "-") where peek(1) == UInt8(ascii: "-"): skip(to: [10])
             case UInt8(ascii: "/") where peek(1) == UInt8(ascii: "*"): skip(to: Array("*/".utf8))
-            case UInt8(ascii: "/") where isPatternPlace: try quoted(byte, .pattern, "a pattern must be closed with '/'")
-            case UInt8(ascii: "'"): try quoted(byte, .string, "a text must be closed with a quote")
-            case UInt8(ascii: "\""): try quoted(byte, .name, "a name must be closed with a quote")
+            case UInt8(ascii: "/") where isPatternPlace: quoted(byte, .pattern, "a pattern must be closed with '/'")
+            case UInt8(ascii: "'"): quoted(byte, .string, "a text must be closed with a quote")
+            case UInt8(ascii: "\""): quoted(byte, .name, "a name must be closed with a quote")
             case 48...57: take(.number) { Self.isWordByte($0) || $0 == UInt8(ascii: ".") }
             case _ where Self.isWordByte(byte): take(.word, while: Self.isWordByte)
             default: take(.symbol) { _ in false }
@@ -195,7 +213,7 @@ struct QueryTokens {
     }
 
     /// To its closing mark; a backslash takes the next byte along.
-    private mutating func quoted(_ mark: UInt8, _ kind: Token.Kind, _ message: String) throws(QueryText.Mistake) {
+    private mutating func quoted(_ mark: UInt8, _ kind: Token.Kind, _ message: String) {
         let start = at
         var content: [UInt8] = []
         at += 1
@@ -208,7 +226,10 @@ struct QueryTokens {
                 at += 1
             }
         }
-        guard next != nil else { throw QueryText.Mistake(message: message, range: start..<start + 1) }
+        guard next != nil else {
+            openMark = QueryText.Mistake(message: message, range: start..<start + 1)
+            return
+        }
         at += 1
         all.append(Token(kind: kind, text: String(decoding: content, as: UTF8.self), range: start..<at))
     }

@@ -28,178 +28,46 @@ struct RuleReader {
         + [KnownKey("record", refused: "recording rules are not supported: 'record' has no meaning here")]
 
     /// What is wrong with the rule is reported, and the rest of it returned, so that it can be looked at for mistakes of names and types in the
-    /// same run; nil when there is too little of it.
+    /// same run; nil when it is no mapping.
     func read(_ node: YAMLNode) -> Rule? {
         guard let mapping = MappingReader(node, subject: "a rule", keys: Self.keys, in: reading) else { return nil }
         let name = (mapping.has("record") ? nil : mapping.required("alert")).flatMap { reading.name($0, "alert") }
         let isEvent = mapping["event"].map { reading.bool($0, "event") } ?? false
-        let sequence = mapping.entry("sequence").map { self.sequence(mapping, $0) }
-        let levels = sequence == nil ? LevelReader(reading: reading, isEvent: isEvent == true).read(mapping) : []
-        let every = mapping["every"].map { reading.every($0) } ?? defaults.every
-        let query = query(mapping, every)
-        let subscriptions =
-            mapping.has("influx")
-            ? nil : sequence.map(\.subscriptions) ?? subscriptions(mapping, isOnClock: every != nil || mapping.has("every"))
-        let by = mapping.has("influx") ? queryBy(mapping, query ?? nil) : self.by(mapping, subscriptions)
+        let source = RuleSourceReader(reading: reading, defaults: defaults, mapping: mapping).read()
+        let levels = LevelReader(reading: reading, isEvent: isEvent == true, isBesideSequence: source.sequence != nil).read(mapping)
         var rule = Rule(
             identity: RuleIdentity(group: group, alert: name ?? ""),
             location: reading.file.location(of: mapping.entry("alert")?.keyRange ?? node.headRange),
-            subscriptions: subscriptions??.all ?? [], by: by, levels: levels)
-        if case .some(.none) = subscriptions, sequence == nil {
-            useRemains(of: mapping["on"] ?? defaults.topics, hasBy: mapping.has("by"), &rule)
-        }
-        rule.every = every
-        rule.query = query ?? nil
-        rule.device = device(mapping, by)
-        rule.sequence = sequence?.steps ?? []
-        rule.isEvent = isEvent ?? false || sequence != nil
-        readTexts(mapping, captures: subscriptions??.captures ?? Set(rule.by), hasLevels: mapping.has("levels"), into: &rule)
+            subscriptions: source.subscriptions, by: source.by, levels: levels)
+        rule.every = source.every
+        rule.query = source.query
+        rule.device = source.device
+        rule.sequence = source.sequence?.steps ?? []
+        rule.isEvent = isEvent ?? false || source.sequence != nil
+        readTexts(mapping, captures: source.captures, hasLevels: mapping.has("levels"), into: &rule)
         readOptions(mapping, into: &rule)
-        readSides(mapping, captures: subscriptions??.captures ?? [], into: &rule)
-        if let sequence { check(sequence, mapping, rule) } else { checkEvent(mapping, rule) }
-        checkCaptures(mapping, subscriptions ?? nil)
+        readSides(mapping, source, into: &rule)
+        if let sequence = source.sequence { check(sequence, mapping, rule) } else { checkEvent(mapping, rule) }
+        checkCaptures(mapping, source.topics)
         rule.yaml = reading.yaml(node.range)
-        if case .some(.none) = query { return nil }
         if rule.levels.isEmpty, rule.sequence.isEmpty {
-            guard sequence == nil, let always = reading.expression(SourceText("true", file: reading.file.name)) else { return nil }
+            guard let always = reading.expression(SourceText("true", file: reading.file.name)) else { return nil }
             rule.levels = [Level(condition: always)]
         }
-        if case .none = subscriptions, every == nil, !mapping.has("influx") {
-            useRemains(of: node, hasBy: false, &rule)
-            rule.labels = []
-        }
+        if source.isGuessed { lookAtLabelsAsTexts(&rule) }
         return rule
     }
 
-    /// Where `on` is broken or not there, which names are captures is guessed.
-    private func useRemains(of topics: YAMLNode?, hasBy: Bool, _ rule: inout Rule) {
-        guard let remains = topics.map({ SubscriptionReader.remains(of: $0) }) else { return }
-        rule.subscriptions = remains.all
-        if !hasBy { rule.by = remains.common }
+    /// A text may use any name; of a label that is said only where captures are known.
+    private func lookAtLabelsAsTexts(_ rule: inout Rule) {
+        rule.annotations += rule.labels
+        rule.labels = rule.labels.map { NamedTemplate($0.name, Template([], source: $0.template.source)) }
     }
 
-    /// The outer nil: none, which is right for a rule on the clock; the inner one: broken.
-    private func subscriptions(_ mapping: MappingReader, isOnClock: Bool) -> SubscriptionReader.Subscriptions?? {
-        if let own = mapping["on"] { return .some(SubscriptionReader(reading: reading).read(own)) }
-        if let inherited = defaults.subscriptions { return inherited }
-        if !isOnClock { mapping.missing("a rule needs 'on', or 'every' to run by the clock") }
-        return nil
-    }
-
-    private func sequence(_ mapping: MappingReader, _ entry: YAMLNode.Entry) -> SequenceReader.Sequence {
-        let own = mapping["on"].map { SubscriptionReader(reading: reading).read($0) }
-        return SequenceReader(reading: reading, inherited: own ?? defaults.subscriptions).read(entry)
-    }
-
-    /// The outer nil: the rule has no `influx`; the inner one: a broken one.
-    private func query(_ mapping: MappingReader, _ every: Duration?) -> HistoryQuery?? {
-        let offset = mapping.entry("offset")
-        guard let entry = mapping.entry("influx") else {
-            if let offset { reading.report("conflicting-keys", "'offset' is for rules with 'influx'", at: offset.keyRange) }
-            return nil
-        }
-        if let on = mapping.entry("on") {
-            reading.report("conflicting-keys", "a rule has 'influx' or 'on' as its source, not both", at: on.keyRange)
-        }
-        if every == nil, !mapping.has("every") {
-            reading.report("missing-key", "'influx' needs 'every': how often the query is asked", at: entry.keyRange)
-        }
-        let length = offset.flatMap { reading.duration($0.value, "offset") }
-        return .some(QueryReader(reading: reading).query(entry.value, every: every, offset: length))
-    }
-
-    /// How the tags of a query name the device; of topics their filters say it.
-    private func device(_ mapping: MappingReader, _ tags: [String]) -> [TopicSubscription.DevicePart]? {
-        guard let entry = mapping.entry("device") else { return nil }
-        guard mapping.has("influx") else {
-            reading.report(
-                "conflicting-keys", "'device' of a rule is for 'influx'; of a topic it stands with the topic", at: entry.keyRange,
-                hint: "on: [{topic: '…', device: '…'}]")
-            return nil
-        }
-        return DevicePatternReader(reading: reading, names: tags).read(entry.value) { name, location in
-            reading.findings.report(
-                "unknown-capture", "'device' must name tags of the query: '\(name)' is none", at: location,
-                notes: [tags.isEmpty ? "the query has no tags" : "tags: \(tags.joined(separator: ", "))"],
-                hint: nearestName(to: name, in: tags).map { "did you mean '\($0)'?" })
-        }
-    }
-
-    /// The tags by which the answer is grouped; `by` says them where the query does not.
-    private func queryBy(_ mapping: MappingReader, _ query: HistoryQuery?) -> [String] {
-        guard let entry = mapping.entry("by") else {
-            if let query, query.tags == nil {
-                reading.report(
-                    "by", "a query that does not name its tags needs 'by': which tags make an instance",
-                    at: mapping.entry("influx")?.keyRange ?? mapping.node.headRange)
-            }
-            return query?.tags ?? []
-        }
-        if let query, query.tags != nil {
-            reading.report(
-                "conflicting-keys", "the instances of a query are those of its GROUP BY: 'by' is for GROUP BY * and patterns",
-                at: entry.keyRange)
-            return []
-        }
-        var names: [String] = []
-        for item in reading.list(entry.value, "by") ?? [] {
-            guard let name = reading.name(item, "by") else { continue }
-            if names.contains(name) {
-                reading.report("duplicate-name", "'by' names a tag once: '\(name)'", at: item.range)
-            } else if !Names.isIdentifier(name) {
-                reading.report(
-                    "label-name", "a tag that becomes a label is letters, digits and '_', and begins with no digit", at: item.range)
-            } else if let refusal = name == "alertname"
-                ? "a tag cannot be named 'alertname': the label belongs to the rule's name" : Names.refusal(name, of: "a tag")
-            {
-                reading.report("reserved-name", refusal, at: item.range)
-            } else {
-                names.append(name)
-            }
-        }
-        return names
-    }
-
-    private func readSides(_ mapping: MappingReader, captures: Set<String>, into rule: inout Rule) {
+    private func readSides(_ mapping: MappingReader, _ source: RuleSource, into rule: inout Rule) {
         guard let node = mapping["with"] else { return }
-        let taken = captures.union(rule.by).union(rule.lets.map(\.name)).union(["device"])
-        rule.sides = QueryReader(reading: reading).sides(node, by: rule.by, taken: taken)
-    }
-
-    private func by(_ mapping: MappingReader, _ subscriptions: SubscriptionReader.Subscriptions??) -> [String] {
-        guard let entry = mapping.entry("by") else {
-            guard let found = subscriptions ?? nil else { return [] }
-            if found.all.count > 1, found.common.isEmpty {
-                reading.report(
-                    "by", "filters without a common capture need 'by'",
-                    at: (mapping.entry("sequence") ?? mapping.entry("on"))?.keyRange ?? mapping.node.headRange,
-                    notes: ["'by: []' makes one instance of all of them"])
-            }
-            return found.common
-        }
-        guard let items = reading.list(entry.value, "by") else { return [] }
-        var names: [String] = []
-        for item in items {
-            guard let name = reading.name(item, "by") else { continue }
-            if names.contains(name) {
-                reading.report("duplicate-name", "'by' names a capture once: '\(name)'", at: item.range)
-                continue
-            }
-            names.append(name)
-            switch subscriptions {
-            case .some(.none): continue
-            case .none: reading.report("unknown-capture", "a rule on the clock has no captures: 'by' must be empty", at: item.range)
-            case .some(.some(let found)):
-                guard !found.common.contains(name) else { continue }
-                let isPartial = found.captures.contains(name)
-                reading.report(
-                    "unknown-capture",
-                    "'by' must name captures of every filter of 'on': '\(name)' is \(isPartial ? "not in all of them" : "none")",
-                    at: item.range, notes: [found.common.isEmpty ? "there are none" : "captures: \(found.common.joined(separator: ", "))"],
-                    hint: nearestName(to: name, in: found.common).map { "did you mean '\($0)'?" })
-            }
-        }
-        return names
+        let taken = source.captures.union(rule.by).union(rule.lets.map(\.name)).union(["device"])
+        rule.sides = QueryReader(reading: reading).sides(node, by: source.isGuessed ? nil : rule.by, taken: taken)
     }
 
     private func readTexts(_ mapping: MappingReader, captures: Set<String>, hasLevels: Bool, into rule: inout Rule) {

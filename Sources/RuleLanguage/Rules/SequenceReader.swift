@@ -11,59 +11,64 @@ struct SequenceReader {
         + [KnownKey("for", refused: "a step is one reading: it takes no 'for'")]
 
     struct Sequence {
+        /// Where something is wrong, what can be read of them.
         var steps: [SequenceStep]
         /// Of all steps together. Nil: broken.
         var subscriptions: SubscriptionReader.Subscriptions?
+        /// The steps' own `on`.
+        var topics: [YAMLNode] = []
         /// Whether a step has no filters of its own.
         var usesInherited: Bool
     }
 
     private struct Step {
-        var condition: RuleExpression
-        var isAbsence: Bool
+        /// One, where nothing is wrong.
+        var conditions: [RuleExpression]
+        var isAbsence = false
         var within: Duration?
         /// Nil: broken.
         var subscriptions: SubscriptionReader.Subscriptions?
         var range: Range<Int>
     }
 
-    /// Without steps when something is wrong, all of which is reported.
+    /// What is wrong is reported.
     func read(_ entry: YAMLNode.Entry) -> Sequence {
         var found = Sequence(steps: [], subscriptions: nil, usesInherited: true)
         guard let nodes = reading.list(entry.value, "sequence") else { return found }
-        guard nodes.count > 1 else {
+        if nodes.count < 2 {
             reading.report(
                 "sequence", "a sequence has at least two steps", at: nodes.first?.headRange ?? entry.keyRange,
                 hint: nodes.isEmpty ? nil : "one step alone is 'event: true' with its 'expr'")
-            return found
         }
-        let steps = nodes.enumerated().map { step($1, isFirst: $0 == 0, isLast: $0 == nodes.count - 1) }
-        found.usesInherited = nodes.contains { node in
-            if case .mapping(let entries) = node.content { !entries.contains { $0.key == "on" } } else { true }
+        // Of a lone step it is not known whether it is the first or the last.
+        let steps = nodes.enumerated().map { step($1, isFirst: $0 == 0 && nodes.count > 1, isLast: $0 == nodes.count - 1) }
+        let own = nodes.map { node in
+            if case .mapping(let entries) = node.content { entries.first { $0.key == "on" }?.value } else { YAMLNode?.none }
         }
-        let whole = steps.compactMap { $0 }
-        guard whole.count == steps.count else { return found }
-        (found.steps, found.subscriptions) = together(whole, at: entry.keyRange)
+        found.usesInherited = own.contains { $0 == nil }
+        found.topics = own.compactMap { $0 }
+        (found.steps, found.subscriptions) = together(steps, at: entry.keyRange)
         return found
     }
 
-    private func step(_ node: YAMLNode, isFirst: Bool, isLast: Bool) -> Step? {
-        let errors = reading.findings.errorCount
-        guard let mapping = MappingReader(node, subject: "a step", keys: Self.stepKeys, in: reading) else { return nil }
+    private func step(_ node: YAMLNode, isFirst: Bool, isLast: Bool) -> Step {
+        guard let mapping = MappingReader(node, subject: "a step", keys: Self.stepKeys, in: reading) else {
+            return Step(conditions: [], range: node.headRange)
+        }
         let subscriptions = mapping["on"].map { SubscriptionReader(reading: reading).read($0) } ?? inherited ?? nil
         if !mapping.has("on"), case .none = inherited {
             mapping.missing("a step needs 'on', or the rule an 'on' for all steps that have none")
         }
         let within = within(mapping, isFirst: isFirst)
-        let condition = condition(mapping, isFirst: isFirst, isLast: isLast)
-        guard let condition, reading.findings.errorCount == errors else { return nil }
+        let conditions = conditions(mapping, isFirst: isFirst, isLast: isLast)
         return Step(
-            condition: condition, isAbsence: mapping.has("not"), within: within, subscriptions: subscriptions, range: node.headRange)
+            conditions: conditions, isAbsence: mapping.has("not"), within: within, subscriptions: subscriptions, range: node.headRange)
     }
 
-    private func condition(_ mapping: MappingReader, isFirst: Bool, isLast: Bool) -> RuleExpression? {
+    /// Of `expr` or `not`; of both where both are there.
+    private func conditions(_ mapping: MappingReader, isFirst: Bool, isLast: Bool) -> [RuleExpression] {
         guard let absence = mapping.entry("not") else {
-            return mapping.required("expr").flatMap { reading.expression($0, "expr") }
+            return [mapping.required("expr").flatMap { reading.expression($0, "expr") }].compactMap { $0 }
         }
         if mapping.has("expr") {
             reading.report("conflicting-keys", "a step has 'expr' or 'not': what must come, or must not", at: absence.keyRange)
@@ -73,11 +78,10 @@ struct SequenceReader {
                 "sequence", "only the last step of a sequence can be a 'not'", at: absence.keyRange,
                 notes: ["what must not come between two steps cannot be said; a reading that is the first step again begins anew"])
         }
-        if isFirst { return nil }
-        if !mapping.has("within") {
+        if !isFirst, !mapping.has("within") {
             reading.report("missing-key", "a 'not' needs 'within': how long it must not come", at: absence.keyRange)
         }
-        return reading.expression(absence.value, "not")
+        return [mapping["expr"].flatMap { reading.expression($0, "expr") }, reading.expression(absence.value, "not")].compactMap { $0 }
     }
 
     private func within(_ mapping: MappingReader, isFirst: Bool) -> Duration? {
@@ -88,31 +92,34 @@ struct SequenceReader {
         return reading.duration(entry.value, "within", atLeast: .milliseconds(1))
     }
 
-    /// The filters of all steps, each once, in the order of the steps.
+    /// The filters of all steps, each once, in the order of the steps; nil when something is wrong with them.
     private func together(_ steps: [Step], at range: Range<Int>) -> ([SequenceStep], SubscriptionReader.Subscriptions?) {
         var all: [TopicSubscription] = []
         var found: [SequenceStep] = []
+        var isWhole = !steps.isEmpty
         for step in steps {
-            guard let own = step.subscriptions?.all else { return ([], nil) }
-            for subscription in own where !all.contains(subscription) {
+            let own = step.subscriptions?.all
+            if own == nil { isWhole = false }
+            for subscription in own ?? [] where !all.contains(subscription) {
                 if all.contains(where: { $0.filter == subscription.filter }) {
+                    isWhole = false
                     reading.report(
                         "sequence", "a filter has the same options in all steps: a message is one reading", at: step.range,
                         notes: ["the filter is \(subscription.filter.subscription)"])
-                    return ([], nil)
+                } else {
+                    all.append(subscription)
                 }
-                all.append(subscription)
             }
-            found.append(
-                SequenceStep(
-                    step.condition, isAbsence: step.isAbsence, within: step.within,
-                    subscriptions: own.compactMap { subscription in all.firstIndex(of: subscription) }))
+            let places = (own ?? []).compactMap { subscription in all.firstIndex(of: subscription) }
+            found += step.conditions.map {
+                SequenceStep($0, isAbsence: step.isAbsence, within: step.within, subscriptions: places)
+            }
         }
         guard all.count <= Rule.maximumSequenceFilters else {
             reading.report(
                 "out-of-range", "the steps of a sequence have at most \(Rule.maximumSequenceFilters) filters together", at: range)
-            return ([], nil)
+            return (found.map { SequenceStep($0.condition, isAbsence: $0.isAbsence, within: $0.within, subscriptions: []) }, nil)
         }
-        return (found, SubscriptionReader.Subscriptions(all, range: range))
+        return (found, isWhole ? SubscriptionReader.Subscriptions(all, range: range) : nil)
     }
 }

@@ -25,7 +25,7 @@ struct SubscriptionReader {
     }
 
     /// What a broken `on`, which has been reported, leaves for looking at the rest of its rule: the names that stand in braces are captures.
-    static func remains(of node: YAMLNode) -> Subscriptions {
+    static func captures(inRemainsOf nodes: [YAMLNode]) -> [String] {
         var texts: [String] = []
         func collect(_ node: YAMLNode) {
             switch node.content {
@@ -34,14 +34,19 @@ struct SubscriptionReader {
             case .mapping(let entries): for entry in entries where entry.key == "topic" { collect(entry.value) }
             }
         }
-        collect(node)
+        for node in nodes { collect(node) }
         var names: [String] = []
         for part in texts.flatMap({ $0.split(separator: "{", omittingEmptySubsequences: false).dropFirst() }) {
             let name = String(part.prefix { $0 != "}" && $0 != "#" })
             if Names.isIdentifier(name), Names.refusal(name, of: "a capture") == nil, !names.contains(name) { names.append(name) }
         }
-        let filter = try? TopicFilter(names.isEmpty ? "#" : names.map { "{\($0)}" }.joined(separator: "/"))
-        return Subscriptions(filter.map { [TopicSubscription(filter: $0)] } ?? [], range: node.headRange)
+        return names
+    }
+
+    /// A filter that has these captures.
+    static func remains(_ captures: [String], range: Range<Int>) -> Subscriptions {
+        let filter = try? TopicFilter(captures.isEmpty ? "#" : captures.map { "{\($0)}" }.joined(separator: "/"))
+        return Subscriptions(filter.map { [TopicSubscription(filter: $0)] } ?? [], range: range)
     }
 
     /// Nil when something is wrong, all of which has been reported.

@@ -36,7 +36,8 @@ struct TestAnswersReader {
         }
         guard let text = mapping["query"].flatMap({ reading.name($0, "query") }), let content = content(mapping) else { return nil }
         // What is wrong with the query the script is told.
-        let tags = (try? QueryText(text))?.tags?.map(\.name) ?? []
+        let query = QueryText(text)
+        let tags = query.mistakes.isEmpty ? query.tags?.map(\.name) ?? [] : []
         return TestReply(.query(text, tags: tags), at: at.inNanoseconds, content)
     }
 
