@@ -67,9 +67,16 @@ public struct RequestURL: Sendable {
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" && $0 != "\\" }
         // What stands before an `@` are credentials.
         let host = authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
-        guard !host.isEmpty else { return nil }
+        guard !host.isEmpty, Self.hasGoodPort(host) else { return nil }
         self.text = text
         origin = "\(scheme)://\(host)"
+    }
+
+    /// Behind the last colon, unless that stands in an IPv6 address.
+    private static func hasGoodPort(_ host: Substring) -> Bool {
+        guard let colon = host.lastIndex(of: ":"), !host[colon...].contains("]") else { return true }
+        let port = host[host.index(after: colon)...]
+        return colon != host.startIndex && (port.isEmpty || UInt16(port).map { $0 > 0 } ?? false)
     }
 }
 

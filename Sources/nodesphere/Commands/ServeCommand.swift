@@ -20,16 +20,10 @@ struct ServeCommand: AsyncParsableCommand {
                 ("rules.path", "--rules", rules), ("data.path", "--data", data), ("http.listen", "--http", http),
                 ("mqtt.url", "--mqtt", mqtt),
             ])
-        guard let level = Logger.Level(rawValue: configuration.text("log.level")) else {
-            Output.talk(
-                "error: 'log.level' must be one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not '\(configuration.text("log.level"))'"
-            )
-            throw Ending(2)
-        }
         let isJSON = configuration.text("log.format") == "json"
         LoggingSystem.bootstrap { label in OperatorLog(label: label, isJSON: isJSON) }
         var logger = Logger(label: "nodesphere")
-        logger.logLevel = level
+        logger.logLevel = Logger.Level(rawValue: configuration.text("log.level")) ?? .info
         signal(SIGPIPE, SIG_IGN)
         do {
             try await Server(configuration: configuration, logger: logger, isRepairing: repair).run()

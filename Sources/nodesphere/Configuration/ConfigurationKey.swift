@@ -6,6 +6,10 @@ struct ConfigurationKey: Sendable {
         case text, bool, duration, size, integer
         case number(ClosedRange<Double>)
         case choice([String])
+        /// A file that is read when the server starts.
+        case file
+        /// `http` or `https`.
+        case webAddress
         /// A list in the file; in one text they are separated by commas.
         case hosts
     }
@@ -38,10 +42,10 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("mqtt.username"),
         ConfigurationKey("mqtt.password", secret: true),
         ConfigurationKey("mqtt.client_id"),
-        ConfigurationKey("mqtt.version", default: "5"),
-        ConfigurationKey("mqtt.ca_file"),
-        ConfigurationKey("mqtt.cert_file"),
-        ConfigurationKey("mqtt.key_file"),
+        ConfigurationKey("mqtt.version", .choice(["3.1.1", "5"]), default: "5"),
+        ConfigurationKey("mqtt.ca_file", .file),
+        ConfigurationKey("mqtt.cert_file", .file),
+        ConfigurationKey("mqtt.key_file", .file),
         ConfigurationKey("mqtt.share_group"),
         ConfigurationKey("rules.path", default: "rules"),
         ConfigurationKey("rules.watch", .bool, default: "true"),
@@ -50,13 +54,14 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("mongodb.uri", secret: true),
         ConfigurationKey("amqp.url", secret: true),
         ConfigurationKey("amqp.prefix", default: "nodesphere"),
-        ConfigurationKey("amqp.ca_file"),
+        ConfigurationKey("amqp.ca_file", .file),
         ConfigurationKey("instances.max", .integer, default: "1000000"),
         ConfigurationKey("instances.forget_after", .duration, default: "7d"),
         ConfigurationKey("alerts.keep_resolved", .duration, default: "24h"),
-        ConfigurationKey("external_url", default: ""),
-        ConfigurationKey("log.level", default: "info"),
-        ConfigurationKey("log.format", default: "text"),
+        ConfigurationKey("external_url", .webAddress, default: ""),
+        ConfigurationKey(
+            "log.level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), default: "info"),
+        ConfigurationKey("log.format", .choice(["text", "json"]), default: "text"),
         ConfigurationKey("plugins.path", default: "plugins"),
         ConfigurationKey("scripts.instructions", .integer, default: "10000000"),
         ConfigurationKey("scripts.wall_time", .duration, default: "1s"),
@@ -76,7 +81,7 @@ struct ConfigurationKey: Sendable {
         ConfigurationKey("influxdb.username"),
         ConfigurationKey("influxdb.password", secret: true),
         ConfigurationKey("influxdb.token", secret: true),
-        ConfigurationKey("influxdb.ca_file"),
+        ConfigurationKey("influxdb.ca_file", .file),
         ConfigurationKey("influxdb.timeout", .duration, default: "30s"),
         ConfigurationKey("recorder.enabled", .bool, default: "false"),
         ConfigurationKey("recorder.batch_size", .integer, default: "5000"),

@@ -1,5 +1,6 @@
 import Foundation
 import InfluxWindows
+import OutgoingHTTP
 import RuleEngine
 import RuleLanguage
 
@@ -60,6 +61,7 @@ struct ServerConfiguration: Sendable {
             if let value = flag.value { entries[flag.key] = Entry(value: value, origin: .flag(flag.flag)) }
         }
         for key in ConfigurationKey.all + familyKeys { check(key, &failure) }
+        warnAboutNotifications()
         readSurroundings(&failure)
         readRecorder(&failure)
         surroundings.recorded = recordedHistory
@@ -140,12 +142,25 @@ struct ServerConfiguration: Sendable {
             let number = Double(entry.value)
             rule = number.map(range.contains) ?? false ? nil : "must be a number from \(Int(range.lowerBound)) to \(Int(range.upperBound))"
         case .choice(let words): rule = words.contains(entry.value) ? nil : "must be \(words.joined(separator: " or "))"
+        case .file: rule = FileManager.default.isReadableFile(atPath: entry.value) ? nil : "must be a file that can be read"
+        case .webAddress:
+            rule =
+                entry.value.isEmpty || RequestURL(entry.value) != nil ? nil : "must begin with http:// or https:// and name a host"
         case .hosts:
             rule =
                 Self.list(entry.value).allSatisfy { HostPattern($0) != nil }
                 ? nil : "must be hosts such as api.example.org, *.example.org or localhost:8080"
         }
         if let rule { failure.messages.append("'\(key.name)' \(rule), not '\(entry.value)' (\(entry.origin.description))") }
+    }
+
+    /// Without the file everything goes to the log, which nobody wants who names one.
+    private mutating func warnAboutNotifications() {
+        guard let entry = entries["notifications.file"], entry.origin != .builtIn,
+            !FileManager.default.fileExists(atPath: entry.value)
+        else { return }
+        warnings.append(
+            "'notifications.file' (\(entry.origin.description)): '\(entry.value)' is not there, so all notifications go to the log")
     }
 
     static func list(_ text: String) -> [String] {

@@ -40,6 +40,8 @@ struct Server {
         for warning in configuration.warnings { logger.warning("\(warning)") }
         let address = try address()
         let mqtt = try mqttConfiguration()
+        // What can be wrong with values is looked at before anything has threads: a process should not end while libraries are being started on them.
+        let influx = try influxConfiguration()
         let dataPath = configuration.text("data.path")
         let clock = EngineClock()
         let foundations = try foundations(dataPath, clock: clock)
@@ -49,7 +51,6 @@ struct Server {
         let reader = RuleReader(
             rulesPath: configuration.text("rules.path"), notificationsPath: configuration.text("notifications.file"),
             surroundings: configuration.surroundings, plugins: plugins)
-        let influx = try influxConfiguration()
         let history = influx.map { InfluxWindowHistory($0) }
         let recorder = try recorder(influx, dataPath)
         let state = ServerState(
@@ -96,20 +97,21 @@ struct Server {
 
     private func address() throws(StartFailure) -> HTTPAddress {
         do { return try HTTPAddress(configuration.text("http.listen")) } catch {
-            throw StartFailure(description: error.description, status: 2)
+            throw StartFailure(description: "'http.listen': \(error.description)", status: 2)
         }
     }
 
     private func mqttConfiguration() throws(StartFailure) -> MQTTConfiguration {
+        let clientID = try clientID()
         do {
             return try MQTTConfiguration(
                 url: configuration.text("mqtt.url"), username: configuration["mqtt.username"], password: configuration["mqtt.password"],
-                clientID: try clientID(), version: configuration.text("mqtt.version"), caFile: configuration["mqtt.ca_file"],
+                clientID: clientID, version: configuration.text("mqtt.version"), caFile: configuration["mqtt.ca_file"],
                 certFile: configuration["mqtt.cert_file"], keyFile: configuration["mqtt.key_file"],
                 shareGroup: configuration["mqtt.share_group"])
-        } catch let mistake as MQTTConfiguration.Mistake {
-            throw StartFailure(description: mistake.description, status: 2)
-        } catch { throw StartFailure(description: "\(error)", status: 2) }
+        } catch {
+            throw StartFailure(description: error.description, status: 2)
+        }
     }
 
     /// Nil when no InfluxDB is configured.
@@ -150,16 +152,25 @@ struct Server {
     }
 
     /// Stable for an installation: configured, or made once and kept in the data folder.
-    private func clientID() throws -> String {
+    private func clientID() throws(StartFailure) -> String {
         if let configured = configuration["mqtt.client_id"] { return configured }
-        let path = configuration.text("data.path") + "/mqtt-client-id"
+        let folder = configuration.text("data.path"), path = folder + "/mqtt-client-id"
         if let kept = FileManager.default.contents(atPath: path) {
             return String(decoding: kept, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
         }
-        try FileManager.default.createDirectory(atPath: configuration.text("data.path"), withIntermediateDirectories: true)
-        let made = "nodesphere-" + UUID().uuidString.prefix(8).lowercased()
-        try Data(made.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-        return made
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            let made = "nodesphere-" + UUID().uuidString.prefix(8).lowercased()
+            try Data(made.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+            return made
+        } catch { throw unusable(folder, error) }
+    }
+
+    private func unusable(_ folder: String, _ error: any Error) -> StartFailure {
+        let system = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error).map { $0 as NSError }
+        let isOfSystem = system?.domain == NSPOSIXErrorDomain
+        let reason = isOfSystem ? String(cString: strerror(Int32(system?.code ?? 0))) : error.localizedDescription
+        return StartFailure(description: "'data.path': the folder '\(folder)' cannot be used: \(reason)", status: 1)
     }
 
     private func scheduler(_ database: EmbeddedDatabase?, now: @escaping @Sendable () -> Instant) throws -> any NotificationScheduler {
@@ -180,7 +191,7 @@ struct Server {
             let now: @Sendable () -> Instant = { clock.now() }
             let scheduler = try scheduler(database, now: now)
             if let uri = configuration["mongodb.uri"] {
-                let connection = try MongoConnection(MongoConfiguration(uri: uri))
+                let connection = try mongo(uri)
                 return Foundations(
                     store: MongoStateStore(connection), directory: MongoDeviceDirectory(connection, logger: Self.quiet(logger)),
                     scheduler: scheduler, embedded: database, lock: lock)
@@ -192,11 +203,18 @@ struct Server {
         } catch let failure as StartFailure {
             throw failure
         } catch let failure as StoreFailure {
-            throw StartFailure(description: failure.description, status: 3)
+            throw StartFailure(description: failure.description, status: 1)
         } catch let mistake as AMQPConfigurationMistake {
             throw StartFailure(description: mistake.description, status: 2)
         } catch {
-            throw StartFailure(description: "the data folder '\(dataPath)' cannot be used: \(error.localizedDescription)", status: 1)
+            throw unusable(dataPath, error)
+        }
+    }
+
+    /// Nothing is asked of the server yet: what is wrong is the URI.
+    private func mongo(_ uri: String) throws(StartFailure) -> MongoConnection {
+        do { return try MongoConnection(MongoConfiguration(uri: uri)) } catch {
+            throw StartFailure(description: error.description, status: 2)
         }
     }
 }
