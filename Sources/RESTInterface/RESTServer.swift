@@ -1,3 +1,4 @@
+import Glibc
 import Hummingbird
 import HummingbirdCore
 public import Logging
@@ -70,7 +71,8 @@ public struct RESTServer: Service, CustomStringConvertible {
         } catch {
             isListening.finish()
             for await _ in listening { throw error }
-            throw ListenFailure(description: "the HTTP interface cannot listen on \(address): \(error)")
+            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+            throw ListenFailure(description: "the HTTP interface cannot listen on \(address): \(reason)")
         }
     }
 

@@ -47,6 +47,7 @@ extension ServerTests {
                 await reload(server, by: cause)
                 let reason = await eventually { await server.get("/readyz").json["parts"]?["rules"]?["reason"]?.string }
                 #expect(reason?.contains("rules.yaml:8") == true, "\(reason ?? "none")")
+                #expect(await eventually { server.log.contains("the running ones go on: 1 error") })
                 #expect(await server.metric("nodesphere_config_last_reload_successful") == 0)
                 try await server.send("f2", #"{"temperature": 5, "humidity": 95}"#)
                 #expect(await server.webhook.first("firing", "TooWarm", device: "f2") != nil)

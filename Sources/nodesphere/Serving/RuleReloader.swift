@@ -167,7 +167,7 @@ actor RuleReloader {
             let text = first.map { "\($0.location.file):\($0.location.line): \($0.message)" } ?? "unknown"
             if rejection != text {
                 logger.error(
-                    "rules not reloaded (\(cause)), the running ones go on: \(error.diagnostics.filter { $0.severity == .error }.count) mistakes\n\(error.text)"
+                    "rules not reloaded (\(cause)), the running ones go on: \(error.diagnostics.tally)\n\(error.text)"
                 )
             }
             rejection = text
