@@ -115,6 +115,11 @@ final class EngineDriver {
         collect()
     }
 
+    func disconnected(at seconds: Double) {
+        engine.disconnected(at: Self.instant(seconds))
+        collect()
+    }
+
     func backlogEnded(at seconds: Double) {
         engine.backlogEnded(at: Self.instant(seconds))
         collect()

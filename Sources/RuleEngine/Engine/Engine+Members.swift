@@ -65,8 +65,8 @@ extension EngineShard {
 
     // MARK: Silence
 
-    private func departure(_ source: SourceState, _ member: Int32) -> Instant {
-        max(source.subjects[Int(member)].lastBeat, context.beatFloor) + (source.plan.key.membership?.silence ?? 0)
+    private func departure(_ source: SourceState, _ member: Int32, at instant: Instant = .distantPast) -> Instant {
+        max(source.subjects[Int(member)].lastBeat, context.silenceFloor(at: instant)) + (source.plan.key.membership?.silence ?? 0)
     }
 
     /// Sets the timer for when a member leaves, unless one is set that comes no later.
@@ -91,9 +91,10 @@ extension EngineShard {
         guard source.subjects[Int(timer.subject)].ordinal == timer.ordinal, source.members?[departureOf: timer.subject] == timer.due else {
             return false
         }
-        if departure(source, timer.subject) <= timer.due { return true }
+        let due = departure(source, timer.subject, at: timer.due)
+        if due <= timer.due { return true }
         touch(source, timer.subject)
-        setDeparture(departure(source, timer.subject), source, timer.subject)
+        setDeparture(due, source, timer.subject)
         return false
     }
 
@@ -113,7 +114,7 @@ extension EngineShard {
 
     fileprivate func adoptMember(_ before: SourceState, _ subject: Int32, into after: SourceState, _ migration: Migration) {
         let silence = after.plan.key.membership?.silence ?? 0
-        guard max(before.subjects[Int(subject)].lastBeat, context.beatFloor) + silence > context.now else { return }
+        guard max(before.subjects[Int(subject)].lastBeat, context.silenceFloor(at: context.now)) + silence > context.now else { return }
         let places = after.plan.fields.map { before.plan.fields.firstIndex(of: $0) }
         guard let target = adopt(subject, of: before, into: after, places, migration) else { return }
         // The timer that was set when it was made is of another ordinal.

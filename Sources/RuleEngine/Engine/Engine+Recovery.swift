@@ -9,12 +9,18 @@ extension Engine {
         context.beatFloor = context.now
     }
 
+    /// The connection to the broker is lost.
+    public func disconnected(at instant: Instant) {
+        beginInput(at: instant)
+        context.beatFloor = .distantFuture
+    }
+
     /// The wall clock was set forward by more than can be an adjustment. Silence is not what the devices kept: deadlines of `missing` move along.
     func clockJumped(by nanoseconds: Int64, at instant: Instant) {
         guard nanoseconds > 0 else { return }
         abandonCheckpoint()
         for shard in shards { shard.moveBeats(by: nanoseconds, notBeyond: instant) }
-        context.beatFloor = min(context.beatFloor + nanoseconds, instant)
+        if !context.isDisconnected { context.beatFloor = min(context.beatFloor + nanoseconds, instant) }
         beginInput(at: instant)
     }
 

@@ -14,8 +14,11 @@ final class EngineContext {
     var evaluations: UInt64 = 0
     var devices: [String: DeviceEntry] = [:]
     var variables: [String: Document] = [:]
-    /// Deadlines of `missing` count from here at the earliest: the last start or reconnect.
+    /// The last start or reconnect; the distant future while there is no connection.
     var beatFloor = Instant.distantPast
+    var isDisconnected: Bool { beatFloor == .distantFuture }
+    /// What the silence of devices counts from at the earliest. Without a connection that is always now: deadlines that come are put off, and those after a reconnect count from there.
+    func silenceFloor(at instant: Instant) -> Instant { isDisconnected ? max(now, instant) : beatFloor }
     var nextSubjectOrdinal: Int64 = 0
     /// Between a start or reconnect and the end of its backlog, overdue timers wait.
     var isReadingBacklog = false

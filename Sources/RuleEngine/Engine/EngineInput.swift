@@ -5,6 +5,8 @@ public enum EngineInput: Sendable {
     /// The broker is there, again or for the first time.
     case connected
     case backlogEnded
+    /// The connection to the broker is lost: nobody knows what devices say, and their silence does not count.
+    case disconnected
     /// Timers that are due are run.
     case time
     case readings(MessageBatch)
@@ -43,6 +45,7 @@ public enum EngineInput: Sendable {
         case .raise: 12
         case .resolve: 13
         case .automations: 14
+        case .disconnected: 15
         }
     }
 }
@@ -53,6 +56,7 @@ extension Engine {
         case .start: start(at: instant)
         case .connected: connected(at: instant)
         case .backlogEnded: backlogEnded(at: instant)
+        case .disconnected: disconnected(at: instant)
         case .time: advance(to: instant)
         case .readings(let batch): ingest(batch, at: instant)
         case .rules(let plan, _): reload(plan, at: instant)

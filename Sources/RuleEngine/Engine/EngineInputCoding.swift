@@ -9,7 +9,7 @@ extension EngineInput {
     public func encode(into bytes: inout [UInt8]) {
         bytes.append(kind)
         switch self {
-        case .start, .connected, .backlogEnded, .time: break
+        case .start, .connected, .backlogEnded, .disconnected, .time: break
         case .readings(let batch): batch.encode(into: &bytes)
         case .rules(_, let name): Self.write(&bytes) { $0.write(name) }
         case .device(let id, let config, let labels, let location):
@@ -66,6 +66,7 @@ extension EngineInput {
         case 2: return .input(.connected)
         case 3: return .input(.backlogEnded)
         case 4: return .input(.time)
+        case 15: return .input(.disconnected)
         case 6: return reader.readText().map { .rules($0) }
         case 7:
             guard let id = reader.readText(), let exists = reader.readBool() else { return nil }

@@ -1,9 +1,11 @@
 /// Falling silent: deadlines of `missing`, fixed or learned.
 extension EngineShard {
     /// When a rule with `missing` speaks about a subject; nil while that is not known.
-    private func silenceDeadline(_ rule: Int32, _ source: SourceState, _ subject: Int32) -> Instant? {
+    private func silenceDeadline(_ rule: Int32, _ source: SourceState, _ subject: Int32, at instant: Instant) -> Instant? {
         silenceLength(context.plan.rules[Int(rule)], source, subject).map {
-            max(source.subjects[Int(subject)].lastBeat, context.beatFloor) + $0
+            let last = source.subjects[Int(subject)].lastBeat
+            // Rows of queries do not come from the broker.
+            return source.plan.key.query != nil && context.isDisconnected ? last + $0 : max(last, context.silenceFloor(at: instant)) + $0
         }
     }
 
@@ -29,12 +31,12 @@ extension EngineShard {
     }
 
     /// Sets the timer of the next deadline that has not been dealt with, unless one is set that comes no later.
-    func armSilence(_ source: SourceState, _ subject: Int32) {
+    func armSilence(_ source: SourceState, _ subject: Int32, at instant: Instant = .distantPast) {
         guard source.index.hasMissingRules else { return }
         let silence = source.silences[Int(subject)]
         var next: (due: Instant, rule: Int32)?
         for rule in source.plan.missingRules {
-            guard let due = silenceDeadline(rule, source, subject), due != .distantFuture,
+            guard let due = silenceDeadline(rule, source, subject, at: instant), due != .distantFuture,
                 (due, rule) > (silence.handledAt, silence.handledRule), next.map({ (due, rule) < $0 }) ?? true
             else { continue }
             next = (due, rule)
@@ -51,18 +53,18 @@ extension EngineShard {
         guard source.silences[subject].timerAt == timer.due, source.silences[subject].timerRule == timer.rule else { return false }
         source.silences[subject].timerAt = .distantFuture
         source.silences[subject].timerRule = -1
-        if let due = silenceDeadline(timer.rule, source, timer.subject), due <= timer.due,
+        if let due = silenceDeadline(timer.rule, source, timer.subject, at: timer.due), due <= timer.due,
             (due, timer.rule) > (source.silences[subject].handledAt, source.silences[subject].handledRule)
         {
             return true
         }
-        armSilence(source, timer.subject)
+        armSilence(source, timer.subject, at: timer.due)
         return false
     }
 
     func runSilence(_ timer: Timer, _ source: SourceState) {
         let subject = timer.subject
-        guard let due = silenceDeadline(timer.rule, source, subject) else { return }
+        guard let due = silenceDeadline(timer.rule, source, subject, at: timer.due) else { return }
         source.silences[Int(subject)].handledAt = due
         source.silences[Int(subject)].handledRule = timer.rule
         source.subjects[Int(subject)].hasFallenSilent = true

@@ -251,5 +251,5 @@ extension EngineHost: TelemetrySink {
 
     func connected() { apply(.connected) }
     func backlogEnded() { apply(.backlogEnded) }
-    func disconnected(reason: String) {}
+    func disconnected(reason: String) { apply(.disconnected) }
 }

@@ -25,7 +25,7 @@ import Testing
     private static var all: [EngineInput] {
         let config: Document = ["a": 1, "b": ["c", .null, .double(.nan)], "at": .instant(Instant(nanoseconds: 7))]
         return [
-            .start, .connected, .backlogEnded, .time, .readings(batch(0)), .readings(batch(40)),
+            .start, .connected, .backlogEnded, .disconnected, .time, .readings(batch(0)), .readings(batch(40)),
             .device(id: "d", config: config, labels: ["x": "y"], location: GeoPoint(latitude: 59.9, longitude: 10.75)),
             .device(id: "", config: nil, labels: [:], location: nil), .variable(name: "mode", "night"), .variable(name: "mode", nil),
             .clockJump(nanoseconds: 5_000_000_000),

@@ -56,6 +56,25 @@ import Testing
             ])
     }
 
+    @Test(arguments: [1, 2, 7]) func `while the broker is away nothing falls silent, and deadlines count from the reconnect`(_ shards: Int)
+        throws
+    {
+        let driver = try EngineDriver(
+            EngineDriver.yaml("expr: t > 30\nfor: 40s\nmissing: {after: 1m, policy: nodata}"), shards: shards, start: 0)
+        driver.send("t/a", Self.warm, at: 0)
+        driver.send("t/b", "{\"t\": 1}", at: 10)
+        driver.disconnected(at: 20)
+        driver.advance(to: 1_000)
+        #expect(driver.log() == ["0s A(a) pending", "40s A(a) firing"])
+        driver.connected(at: 1_000)
+        driver.backlogEnded(at: 1_001)
+        driver.send("t/b", "{\"t\": 1}", at: 1_050)
+        driver.advance(to: 1_100)
+        #expect(driver.log() == ["1060s A(a) nodata [missing]"])
+        driver.advance(to: 1_200)
+        #expect(driver.log() == ["1110s A(b) nodata [missing]"])
+    }
+
     private static let others = ["every: 10s\nexpr: t > 30", "expr: avg_over_time(t, '5m') > 30"]
 
     @Test(arguments: others) func `'ok': what has resolved does not fire again before there is a reading`(rule: String) throws {
