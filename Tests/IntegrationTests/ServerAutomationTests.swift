@@ -368,6 +368,37 @@ extension ServerTests {
             }
         }
 
+        @Test func `while the broker is away scripts go on asking hosts, and what they publish comes when it is back`() async throws {
+            let broker = try PrivateBroker()
+            try broker.start()
+            let other = LoopbackServer { _ in .init(body: "5") }
+            defer { other.stop() }
+            let settings = ["NODESPHERE_SCRIPTS_HTTP_HOSTS": "127.0.0.1:\(other.port)"]
+            try await ServerBench.with(rules: Self.rules, mqtt: "mqtt://127.0.0.1:\(broker.port)", settings: settings, starting: false) {
+                server in
+                server.folder.write(
+                    "rules/automations/away.lua",
+                    """
+                    local count = 0
+                    automation { name = "away" }:every("500ms", function()
+                      count = count + 1
+                      mqtt.publish("\(server.root)/out/p" .. count, 1, { qos = 1 })
+                      local answer, problem = http.get("http://127.0.0.1:\(other.port)/")
+                      log.info("answer " .. (answer and answer.body or problem))
+                    end)
+                    """)
+                try await server.start()
+                func answers() -> Int { server.logLines("answer 5").count }
+                #expect(await eventually { answers() > 0 })
+                broker.stop()
+                #expect(await eventually { await server.unreadyReason("mqtt") } != nil)
+                let before = answers()
+                #expect(await eventually { answers() >= before + 4 })
+                try broker.start()
+                #expect(await server.webhook.first("firing", "Published", device: "p\(before + 3)") != nil)
+            }
+        }
+
         @Test(.enabled(if: InfluxBench.url != nil, "needs scripts/services up influxdb"))
         func `a script writes to InfluxDB and reads it back`() async throws {
             try await InfluxBench.with { influx in

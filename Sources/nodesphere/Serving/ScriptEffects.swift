@@ -18,6 +18,11 @@ final class ScriptEffects: Sendable {
     private let channels: Mutex<(set: ChannelSet, receivers: [Receiver])>
     private let outward: AsyncStream<ScriptEffect>
     private let submit: AsyncStream<ScriptEffect>.Continuation
+    /// A line of their own: while the broker is away they wait, and nothing else does.
+    private let messages: AsyncStream<ScriptEffect>
+    private let submitMessage: AsyncStream<ScriptEffect>.Continuation
+    /// Tells scripts what became of a request.
+    private let answering = Mutex<(@Sendable (Int64, ScriptAnswer) -> Void)?>(nil)
     /// Parts of what scripts did whose states are not stored yet.
     private let unstored = Mutex(0)
     /// Requests that reach out and are under way.
@@ -41,6 +46,7 @@ final class ScriptEffects: Sendable {
         self.logger = logger
         self.channels = Mutex((channels, receivers))
         (outward, submit) = AsyncStream.makeStream(of: ScriptEffect.self, bufferingPolicy: .bufferingOldest(Self.bound))
+        (messages, submitMessage) = AsyncStream.makeStream(of: ScriptEffect.self, bufferingPolicy: .bufferingOldest(Self.bound))
     }
 
     func setChannels(_ set: ChannelSet, _ receivers: [Receiver]) { channels.withLock { $0 = (set, receivers) } }
@@ -74,8 +80,12 @@ final class ScriptEffects: Sendable {
 
     private func send(_ effects: [ScriptEffect]) {
         for effect in effects {
-            guard case .dropped = submit.yield(effect) else { continue }
+            let line = if case .publish = effect.kind { submitMessage } else { submit }
+            guard case .dropped = line.yield(effect) else { continue }
             logger.error("too much of what scripts want waits; something is dropped", metadata: ["automation": "\(effect.automation)"])
+            // A handler waits for it.
+            guard case .request(let number, _) = effect.kind else { continue }
+            answering.withLock { $0 }?(number, .failed("too much of what scripts want waits"))
         }
     }
 
@@ -86,9 +96,12 @@ final class ScriptEffects: Sendable {
     }
 
     /// Ends `run` when what waits is done.
-    func close() { submit.finish() }
+    func close() {
+        submit.finish()
+        submitMessage.finish()
+    }
 
-    /// Carries out what goes to others, one after the other, until closed or cancelled.
+    /// Carries out what goes to others, messages one after the other and beside them all else, until closed or cancelled.
     ///
     /// - Parameters:
     ///   - host: takes alerts of scripts.
@@ -97,10 +110,11 @@ final class ScriptEffects: Sendable {
     func run(
         host: EngineHost, follow: @Sendable ([DirectoryChange]) -> Void, answer: @escaping @Sendable (Int64, ScriptAnswer) -> Void
     ) async {
+        answering.withLock { $0 = answer }
         await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await self.publishAll() }
             for await effect in outward {
                 switch effect.kind {
-                case .publish(let topic, let payload, let qos, let retain): await publish(effect, topic, payload, qos, retain)
                 case .notify(let receiver, let content): tasks.addTask { await self.notify(effect, receiver, content) }
                 case .request(let number, .setConfig(let device, let patch)): answer(number, await setConfig(device, patch, follow))
                 case .request(let number, .setVariable(let name, let value)): answer(number, await setVariable(name, value, host))
@@ -112,6 +126,15 @@ final class ScriptEffects: Sendable {
                 }
                 if Task.isCancelled { break }
             }
+        }
+    }
+
+    private func publishAll() async {
+        for await effect in messages {
+            if case .publish(let topic, let payload, let qos, let retain) = effect.kind {
+                await publish(effect, topic, payload, qos, retain)
+            }
+            if Task.isCancelled { break }
         }
     }
 
