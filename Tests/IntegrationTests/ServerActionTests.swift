@@ -120,6 +120,40 @@ extension ServerTests {
             }
         }
 
+        @Test func `while the broker is away messages wait, and actions of plugins do not`() async throws {
+            let broker = try PrivateBroker()
+            try broker.start()
+            let rules = """
+                groups:
+                  - name: watched
+                    on: $ROOT/{device}
+                    rules:
+                      - alert: Seen
+                        expr: age(temperature) > duration('1s')
+                      - alert: Silent
+                        expr: age(temperature) > duration('8s')
+                        actions:
+                          firing:
+                            - publish: {topic: $ROOT/silent, payload: "1", qos: 1}
+                            - {plugin: siren.sound, arguments: {device: "{{ device }}"}}
+                """
+            try await ServerBench.with(
+                rules: rules, notifications: Self.notifications, mqtt: "mqtt://127.0.0.1:\(broker.port)", starting: false
+            ) { server in
+                server.folder.write("plugins/siren/plugin.yaml", Self.manifest)
+                server.folder.write("plugins/siren/init.lua", Self.code)
+                server.folder.write(
+                    "nodesphere.yaml",
+                    "plugins:\n  grants: {siren: {http: [\"127.0.0.1\"]}}\n  settings: {siren: {url: \"\(server.webhook.url)\"}}\n")
+                try await server.start()
+                try await server.send("f1", #"{"temperature": 5}"#)
+                // By then what the broker held is read: before that no timer is run, whether it is away or not.
+                #expect(await server.webhook.first("firing", "Seen", device: "f1") != nil)
+                broker.stop()
+                #expect(await eventually { !sirens(server).isEmpty })
+            }
+        }
+
         @Test func `what is not granted is refused at the call, and the rule's other actions go on`() async throws {
             try await with(granted: false) { server in
                 try await server.send("g1", #"{"temperature": 1}"#)

@@ -13,8 +13,12 @@ final class ActionRunner: Sendable {
     private let board: AlertBoard
     private let queue: CommitQueue
     private let logger: Logger
+    /// With messages and functions of automations.
     private let alerts: AsyncStream<AlertRecord>
     private let submit: AsyncStream<AlertRecord>.Continuation
+    /// With actions of plugins, which do not wait for the broker.
+    private let pluginAlerts: AsyncStream<AlertRecord>
+    private let submitPlugins: AsyncStream<AlertRecord>.Continuation
     /// Calls of plugins that wait or run, by alert.
     private let lanes = Mutex<[String: [Call]]>([:])
     private let tally = Mutex<[Outcome: Int]>([:])
@@ -49,41 +53,60 @@ final class ActionRunner: Sendable {
         self.queue = queue
         self.logger = logger
         (alerts, submit) = AsyncStream.makeStream(of: AlertRecord.self, bufferingPolicy: .bufferingOldest(Self.bound))
+        (pluginAlerts, submitPlugins) = AsyncStream.makeStream(of: AlertRecord.self, bufferingPolicy: .bufferingOldest(Self.bound))
     }
 
     var counts: [Outcome: Int] { tally.withLock { $0 } }
 
     func run(_ alert: AlertRecord) {
-        if case .dropped = submit.yield(alert) { tellOverflow(alert) }
+        if alert.pendingActions.contains(where: \.isOfPlugin), case .dropped = submitPlugins.yield(alert) { tellOverflow(alert) }
+        if alert.pendingActions.contains(where: { !$0.isOfPlugin }), case .dropped = submit.yield(alert) { tellOverflow(alert) }
     }
 
     /// Ends `runAll` when what waits is done.
-    func close() { submit.finish() }
+    func close() {
+        submit.finish()
+        submitPlugins.finish()
+    }
 
     func runAll() async {
         await withDiscardingTaskGroup { group in
-            for await alert in alerts {
-                for action in alert.pendingActions where !Task.isCancelled { await carryOut(action, of: alert, &group) }
+            group.addTask {
+                for await alert in self.alerts {
+                    for action in alert.pendingActions where !action.isOfPlugin && !Task.isCancelled {
+                        await self.carryOut(action, of: alert)
+                    }
+                }
+            }
+            for await alert in pluginAlerts {
+                for case .call(let request) in alert.pendingActions where request.isOfPlugin && !Task.isCancelled {
+                    begin(request, of: alert, &group)
+                }
             }
         }
     }
 
-    private func carryOut(_ action: ActionRequest, of alert: AlertRecord, _ group: inout DiscardingTaskGroup) async {
+    private func carryOut(_ action: ActionRequest, of alert: AlertRecord) async {
         switch action {
         case .publish(let request): await publish(request, of: alert)
-        case .call(let request) where request.hasBegun:
-            logger.error(
-                "an action of \(alert.rule) was under way when the server ended, and is not run again",
-                metadata: ["action": "\(request.function)", "alert": "\(alert.id)"])
-            finish(.call(request), .lost, of: alert)
+        case .call(let request) where request.hasBegun: lose(request, of: alert)
         case .call(let request):
-            switch request.function {
-            case .script(let automation, let function): await handOver(request, automation, function, of: alert)
-            case .plugin:
-                guard let isFirst = line(Call(request: request, alert: alert)) else { return tellOverflow(alert) }
-                if isFirst { group.addTask { await self.runLane(alert.storageID) } }
-            }
+            guard case .script(let automation, let function) = request.function else { return }
+            await handOver(request, automation, function, of: alert)
         }
+    }
+
+    private func begin(_ request: CallRequest, of alert: AlertRecord, _ group: inout DiscardingTaskGroup) {
+        guard !request.hasBegun else { return lose(request, of: alert) }
+        guard let isFirst = line(Call(request: request, alert: alert)) else { return tellOverflow(alert) }
+        if isFirst { group.addTask { await self.runLane(alert.storageID) } }
+    }
+
+    private func lose(_ request: CallRequest, of alert: AlertRecord) {
+        logger.error(
+            "an action of \(alert.rule) was under way when the server ended, and is not run again",
+            metadata: ["action": "\(request.function)", "alert": "\(alert.id)"])
+        finish(.call(request), .lost, of: alert)
     }
 
     private func tellOverflow(_ alert: AlertRecord) {
@@ -193,7 +216,13 @@ final class ActionRunner: Sendable {
     }
 }
 
+extension CallRequest {
+    fileprivate var isOfPlugin: Bool { if case .plugin = function { true } else { false } }
+}
+
 extension ActionRequest {
+    fileprivate var isOfPlugin: Bool { if case .call(let request) = self { request.isOfPlugin } else { false } }
+
     fileprivate var outcomeKind: ActionRunner.Outcome.Kind {
         switch self {
         case .publish: .publish
