@@ -38,6 +38,8 @@ public final class LoopbackServer: Sendable {
     private let listener = LoopbackListener()
     private let answer: @Sendable (Request) -> Answer
     private let state = Mutex(State())
+    /// Of requests that wait for each other.
+    private let arrival = NSCondition()
 
     public init(_ answer: @escaping @Sendable (Request) -> Answer) {
         self.answer = answer
@@ -100,8 +102,11 @@ public final class LoopbackServer: Sendable {
             return false
         case .close: return false
         case .together(let count):
+            arrival.lock()
             state.withLock { $0.present += 1 }
-            while state.withLock({ $0.present < count }) { Thread.sleep(forTimeInterval: 0.0005) }
+            arrival.broadcast()
+            while state.withLock({ $0.present < count }) { arrival.wait() }
+            arrival.unlock()
         }
         // RFC 9110 §15.3.5: 204 has no content.
         let body = answer.status == 204 ? [] : Array(answer.body.utf8)

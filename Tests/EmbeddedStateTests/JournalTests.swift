@@ -205,6 +205,25 @@ import Testing
         #expect(positions.last == 40 && reading.remarks.count == 1)
     }
 
+    @Test func `positions that none can have are no trap`() throws {
+        let path = Self.folder()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Self.write(1...10, to: path)
+        let folder = try JournalFolder(path)
+        try Data(JournalFolder.segmentHeader).write(to: URL(fileURLWithPath: folder.segmentPath(0)))
+        #expect(try Self.read(path).positions == Array(1...10))
+        var record: [UInt8] = []
+        JournalRecord.append(Self.batch(1), position: .max, at: Self.instant(1), to: &record)
+        record.withUnsafeMutableBytes { JournalRecord.seal($0, safeUpTo: 0) }
+        try Data(JournalFolder.segmentHeader + record).write(to: URL(fileURLWithPath: folder.segmentPath(11)))
+        #expect(try Self.read(path, repairing: true).positions == Array(1...10))
+        let last = CheckpointFile(position: .max, instant: Self.instant(1), isJournaled: true, rules: "r")
+        let writing = try CheckpointWriting(last, in: path)
+        try writing.write([1])
+        try writing.finish()
+        #expect(CheckpointFile(reading: folder.checkpointPath(.max)) == nil)
+    }
+
     @Test(arguments: 0..<300) func `random damage is found or harmless, and never a trap`(_ seed: Int) throws {
         let path = Self.folder()
         defer { try? FileManager.default.removeItem(atPath: path) }

@@ -56,6 +56,7 @@ public struct CheckpointFile: Sendable {
         else { return nil }
         let start = Self.mark.count
         position = number(start, UInt64.self)
+        guard position < .max else { return nil }
         instant = Instant(nanoseconds: number(start + 8, Int64.self))
         isJournaled = bytes[start + 16] == 1
         let nameEnd = start + 18 + Int(bytes[start + 17])

@@ -23,11 +23,12 @@ struct JournalFolder: Sendable {
         var path: String
     }
 
-    /// By first position.
+    /// By first position. Positions begin with 1: a file of another name is none of ours.
     func segments() -> [Segment] {
-        names(prefix: "segment-", suffix: ".journal").map { Segment(first: $0.number, path: path + "/" + $0.name) }.sorted {
-            $0.first < $1.first
-        }
+        names(prefix: "segment-", suffix: ".journal").filter { $0.number > 0 }.map { Segment(first: $0.number, path: path + "/" + $0.name) }
+            .sorted {
+                $0.first < $1.first
+            }
     }
 
     /// Newest first.

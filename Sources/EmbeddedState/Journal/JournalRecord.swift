@@ -60,6 +60,8 @@ enum JournalRecord {
                 == UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 8, as: UInt32.self))
         else { return nil }
         func number(_ place: Int) -> UInt64 { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: body + place, as: UInt64.self)) }
+        // Whoever reads on counts one further.
+        guard number(0) < .max else { return nil }
         return Found(
             position: number(0), safeUpTo: number(8), instant: Instant(nanoseconds: Int64(bitPattern: number(16))),
             content: body + fixedBodySize..<body + length, end: body + length)

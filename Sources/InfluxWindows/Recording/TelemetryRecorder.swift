@@ -155,6 +155,9 @@ public final class TelemetryRecorder: @unchecked Sendable {
     /// Why readings are not recorded now; nil when they are.
     public var unreadyReason: String? { locked { $0.reason } }
 
+    /// Whether the end was asked for.
+    var isStopping: Bool { locked { $0.stopAt != nil } }
+
     private func locked<Result>(_ body: (Shared) -> Result) -> Result {
         condition.lock()
         defer { condition.unlock() }

@@ -14,11 +14,10 @@ extension EngineContext {
 
     /// An instance had a result, or is there no more, while the rule was not known to be well.
     func noteResult(_ rule: Int32, instance ordinal: Int64) {
-        guard let instances = faultyInstances[rule] else { return ruleStates[Int(rule)].health = .ok }
-        guard instances.contains(ordinal) else { return }
-        faultyInstances[rule]?.remove(ordinal)
-        guard instances.count == 1 else { return }
-        faultyInstances[rule] = nil
+        if let place = faultyInstances.index(forKey: rule) {
+            guard faultyInstances.values[place].remove(ordinal) != nil, faultyInstances.values[place].isEmpty else { return }
+            faultyInstances.remove(at: place)
+        }
         ruleStates[Int(rule)].health = .ok
     }
 

@@ -142,18 +142,22 @@ import Testing
         let bench = Bench()
         let count = Mutex(0)
         let (turns, ring) = AsyncStream.makeStream(of: Void.self)
+        let mayEnd = DispatchSemaphore(value: 0)
         let recorder = try bench.recorder(turned: {
             // The first sends the set-up, the second takes its answer: after that nothing would wake it.
-            guard
-                count.withLock({
-                    $0 += 1; return $0 == 2
-                })
-            else { return }
+            let isSecond = count.withLock {
+                $0 += 1
+                return $0 == 2
+            }
+            guard isSecond else { return }
             ring.yield()
-            Thread.sleep(forTimeInterval: 0.1)
+            mayEnd.wait()
         })
         for await _ in turns { break }
-        _ = await bench.stop(recorder)
+        async let position = bench.stop(recorder)
+        while !recorder.isStopping { await Task.yield() }
+        mayEnd.signal()
+        _ = await position
         #expect(recorder.counts.written == 0)
     }
 
